@@ -1,0 +1,95 @@
+"""Settings: the only reader of the environment (and of `.env`)."""
+
+from __future__ import annotations
+
+import os
+from functools import cached_property
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+ROOT = Path(__file__).resolve().parent.parent
+"""The project's folder: where `assets/` lies."""
+
+ON_SPACE = bool(os.environ.get("SPACE_ID"))
+"""Whether this runs on Hugging Face Spaces, which sets the variable."""
+
+
+def _text_list(value: Any, separator: str) -> Any:
+    if isinstance(value, str):
+        return [part.strip() for part in value.split(separator) if part.strip()]
+    return value
+
+
+class Settings(BaseSettings):
+    """One field for each variable; its description is the help that the README's table shows."""
+
+    model_config = SettingsConfigDict(env_file=".env", extra="ignore", frozen=True, case_sensitive=False)
+
+    # The server
+    server_host: str = Field("0.0.0.0" if ON_SPACE else "127.0.0.1", description="address to listen on")
+    server_port: int = Field(7860, ge=0, le=65535, description="port to listen on; 0 takes a free one")
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="how much is logged")
+    cors_origins: Annotated[list[str], NoDecode] = Field([], description="origins that browsers may call from, by comma")
+    enable_metrics: bool = Field(True, description="serve /metrics")
+
+    # Who may do what
+    require_api_key: bool = Field(False, description="refuse requests without a key of API_KEYS")
+    api_keys: Annotated[list[str], NoDecode] = Field([], description="the valid keys, by comma")
+
+    # Where things lie
+    data_dir: Path = Field(Path("data"), description="everything the service writes")
+    upload_dir: Path | None = Field(None, description="uploads; default: a folder in DATA_DIR")
+    output_dir: Path | None = Field(None, description="exports; default: a folder in DATA_DIR")
+    video_roots: Annotated[list[Path], NoDecode] = Field(
+        [ROOT / "assets"], description="folders that video_path may name, by colon"
+    )
+    allow_video_url: bool = Field(False, description="let a session start from a video_url")
+
+    # Limits
+    max_upload_size_mb: int = Field(100, ge=1, description="largest upload, in MB (10^6 bytes)")
+    max_video_seconds: float = Field(1800, gt=0, description="longest video")
+    max_video_frames: int = Field(60_000, ge=1, description="most frames a video may have")
+    max_pixels: int = Field(4096 * 2304 * 2, ge=1, description="most pixels a frame may have")
+    max_concurrent_sessions: int = Field(10, ge=1, description="sessions that may hold engine memory at once")
+    session_timeout_seconds: float = Field(3600, gt=0, description="idle time after which a session is closed")
+    session_cleanup_interval_seconds: float = Field(300, gt=0, description="how often idle sessions are looked for")
+    session_retention_seconds: float = Field(7 * 86400, gt=0, description="how long a stored session is kept")
+    frame_cache_mb: int = Field(256, ge=8, description="JPEG frames kept in memory, in MB")
+
+    # Engines
+    engine: Literal["auto", "sam3", "transformers", "lite", "fake"] = Field("auto", description="which engine to use")
+    video_model_enabled: bool = Field(True, description="serve video; false: images only")
+    video_model_required: bool = Field(False, description="do not start without the engine asked for")
+    engine_step_timeout_seconds: float = Field(
+        120, gt=0, description="an engine that says nothing for so long while it works is replaced"
+    )
+    image_model_confidence_threshold: float = Field(0.5, ge=0, le=1, description="score below which an image's finds are dropped")
+
+    @field_validator("cors_origins", "api_keys", mode="before")
+    @classmethod
+    def _by_comma(cls, value: Any) -> Any:
+        return _text_list(value, ",")
+
+    @field_validator("video_roots", mode="before")
+    @classmethod
+    def _by_colon(cls, value: Any) -> Any:
+        return _text_list(value, os.pathsep)
+
+    @cached_property
+    def uploads(self) -> Path:
+        """The folder of uploads, absolute."""
+        return (self.upload_dir or self.data_dir / "uploads").resolve()
+
+    @cached_property
+    def outputs(self) -> Path:
+        """The folder of exports, absolute."""
+        return (self.output_dir or self.data_dir / "outputs").resolve()
+
+    @cached_property
+    def cache(self) -> Path:
+        """The folder of what can be made again at any time, such as the backbone's ONNX file."""
+        return (self.data_dir / "cache").resolve()
+
