@@ -1,0 +1,171 @@
+"""Objects painted over a picture: fill, outline over a dark halo, and a chip with the name."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image as PilImage
+from PIL import ImageDraw, ImageFont
+
+from backend.domain import BoolMask, Image
+from backend.errors import InvalidInput
+from backend.masks.boxes import mask_box_xyxy_px
+
+PALETTE = ("#45B0FF", "#FFA21A", "#E07FC8", "#0FA77A", "#E8421A", "#FFEF78", "#4B5CF0", "#E6EAEE")
+"""The objects' colours, apart from each other for the colour-blind too; after the eighth they repeat."""
+
+FILL = 0.34
+LINE_PX = 1.8
+HALO_PX = 3.6
+HALO = 0.60
+TEXT_PX = 13.0
+REFERENCE_PX = 720.0
+"""The shorter side of the picture at which the sizes above hold; they scale with the picture."""
+
+_DARK, _LIGHT = (23, 25, 28), (255, 255, 255)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Layer:
+    """An object to paint: `mask` bool (H, W) at the picture's size, `color` `#rrggbb`.
+
+    `text` is what its chip says, such as "1 Scooter"; empty: no chip.
+    """
+
+    mask: BoolMask
+    color: str
+    text: str = ""
+
+
+def color_of(obj_id: int) -> str:
+    """The palette's colour of an object as `#rrggbb`; ids start at 1."""
+    return PALETTE[(obj_id - 1) % len(PALETTE)]
+
+
+def rgb(color: str) -> tuple[int, int, int]:
+    """The red, green and blue (0 to 255) of `#rrggbb`.
+
+    Raises:
+        InvalidInput: it is not written so.
+    """
+    digits = color.removeprefix("#")
+    if len(color) != 7 or len(digits) != 6 or any(c not in "0123456789abcdefABCDEF" for c in digits):
+        raise InvalidInput("A color is written #rrggbb, for example #45B0FF.", "invalid_color")
+    return int(digits[:2], 16), int(digits[2:4], 16), int(digits[4:], 16)
+
+
+def draw(image: Image, layers: Sequence[Layer], *, labels: bool = True) -> Image:
+    """A copy of `image` (RGB, uint8, (H, W, 3)) with the objects painted over it.
+
+    Later layers lie on top: where masks overlap, only the topmost one is painted.
+
+    Raises:
+        InvalidInput: a mask is not of the picture's size, or a color is not `#rrggbb`.
+    """
+    out = np.ascontiguousarray(image).copy()
+    height, width = out.shape[:2]
+    scale = max(min(height, width) / REFERENCE_PX, 0.6)
+    painted = [(layer, *part) for layer, part in zip(layers, _visible(layers, height, width), strict=True) if part]
+    for layer, mask, box in painted:
+        _paint(out, mask, box, rgb(layer.color), scale)
+    if labels:
+        taken: list[tuple[int, int, int, int]] = []
+        for layer, _, box in painted:
+            if layer.text:
+                chip = _chip(layer.text, rgb(layer.color), max(round(TEXT_PX * scale), 8))
+                _place(out, chip, box, scale, taken)
+    return out
+
+
+_Box = tuple[int, int, int, int]
+_Region = NDArray[np.uint8]
+
+
+def _visible(layers: Sequence[Layer], height: int, width: int) -> list[tuple[_Region, _Box] | None]:
+    """For each layer what no later one covers: a uint8 0/1 mask cut to its box, and that box."""
+    covered = np.zeros((height, width), np.uint8)
+    out: list[tuple[_Region, _Box] | None] = []
+    for layer in reversed(layers):
+        if layer.mask.shape != (height, width):
+            raise InvalidInput(
+                f"A mask of {layer.mask.shape[1]} × {layer.mask.shape[0]} does not fit a picture of {width} × {height}.",
+                "invalid_mask",
+            )
+        box = mask_box_xyxy_px(layer.mask)
+        if box is None:
+            out.append(None)
+            continue
+        x0, y0, x1, y1 = box
+        part = np.ascontiguousarray(layer.mask[y0:y1, x0:x1]).view(np.uint8)
+        above = covered[y0:y1, x0:x1]
+        seen = part & ~above
+        above |= part
+        out.append((seen, box) if seen.any() else None)
+    return out[::-1]
+
+
+def _paint(out: Image, mask: _Region, box: _Box, color: tuple[int, int, int], scale: float) -> None:
+    """Fill and outline one mask (its box's region), in place and touching only that region."""
+    x0, y0, x1, y1 = box
+    halo, line = max(round(HALO_PX * scale), 2), max(round(LINE_PX * scale), 1)
+    pad = halo + 2
+    top, left = min(pad, y0), min(pad, x0)
+    roi = out[y0 - top : y1 + pad, x0 - left : x1 + pad]
+
+    inside = roi[top : top + y1 - y0, left : left + x1 - x0]
+    tint = np.empty_like(inside)
+    tint[:] = color
+    cv2.copyTo(cv2.addWeighted(inside, 1 - FILL, tint, FILL, 0), mask, inside)
+
+    contours, _ = cv2.findContours(mask, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE)
+    shade = np.zeros(roi.shape[:2], np.uint8)
+    cv2.drawContours(shade, contours, -1, round(255 * HALO), halo, cv2.LINE_AA, offset=(left, top))
+    keep = cv2.merge([cv2.bitwise_not(shade)] * 3)
+    shaded = cv2.multiply(roi, keep, scale=1 / 255)
+    # An AA line needs a contiguous canvas of its own; the region of a larger picture is not one.
+    cv2.drawContours(shaded, contours, -1, color, line, cv2.LINE_AA, offset=(left, top))
+    roi[:] = shaded
+
+
+@lru_cache(maxsize=256)
+def _chip(text: str, color: tuple[int, int, int], size: int) -> NDArray[np.uint8]:
+    """A chip as RGBA uint8 (h, w, 4): rounded, in the object's colour, with dark or white text."""
+    font = ImageFont.load_default(size)
+    shown = text if len(text) <= 32 else text[:31].rstrip() + "…"
+    ascent, descent = font.getmetrics() if isinstance(font, ImageFont.FreeTypeFont) else (size, 0)
+    pad_x, pad_y = max(round(size * 0.45), 3), max(round(size * 0.2), 1)
+    width, height = int(np.ceil(font.getlength(shown))) + 2 * pad_x, ascent + descent + 2 * pad_y
+    red, green, blue = color
+    ink = _DARK if 0.299 * red + 0.587 * green + 0.114 * blue > 115 else _LIGHT
+
+    # Drawn three times as large and reduced: PIL does not smooth the corners of its rectangles.
+    plate = PilImage.new("L", (width * 3, height * 3), 0)
+    ImageDraw.Draw(plate).rounded_rectangle((0, 0, width * 3 - 1, height * 3 - 1), size * 0.9, fill=255)
+    chip = PilImage.new("RGBA", (width, height), (*color, 255))
+    ImageDraw.Draw(chip).text((pad_x, pad_y), shown, font=font, fill=(*ink, 255))
+    chip.putalpha(plate.resize((width, height), PilImage.Resampling.BOX))
+    out = np.asarray(chip).copy()
+    out.flags.writeable = False  # the cache hands out this very array
+    return out
+
+
+def _place(out: Image, chip: NDArray[np.uint8], box: _Box, scale: float, taken: list[_Box]) -> None:
+    """Lay a chip over the top left corner of its object's box, inside the picture and beside other chips."""
+    height, width = out.shape[:2]
+    ch, cw = min(chip.shape[0], height), min(chip.shape[1], width)
+    gap = max(round(3 * scale), 1)
+    x = min(box[0], width - cw)
+    y = min(max(box[1] - ch - gap, 0), height - ch)
+    for tx0, ty0, tx1, ty1 in sorted(taken, key=lambda t: t[1]):
+        if x < tx1 and tx0 < x + cw and y < ty1 and ty0 < y + ch and ty1 + ch < height:
+            y = ty1 + 1
+    taken.append((x, y, x + cw, y + ch))
+    spot = out[y : y + ch, x : x + cw]
+    alpha = chip[:ch, :cw, 3:].astype(np.uint16)
+    mixed = (chip[:ch, :cw, :3] * alpha + spot * (255 - alpha) + 127) // 255
+    spot[:] = mixed.astype(np.uint8)
