@@ -1,0 +1,91 @@
+// The stage without a picture: where to drop a video, a file on its way, and the first-step banner.
+
+import { count, esc, paint } from "./dom.js";
+import { icon } from "./icons.js";
+import { duration } from "./runbox.js";
+
+const STEPS = [
+  ["Say or click what you want", "Type a word, click it, or draw a box. Text, clicks and boxes mix freely."],
+  ["Propagate", "The masks follow through the video. Stop any time; what is done is kept."],
+  ["Fix and export", "Correct any frame, run again only what changed, then export masks, video or annotations."],
+];
+
+export function createEmpty(app) {
+  const { store, state, parts } = app;
+  const veil = document.createElement("div");
+  veil.className = "veil";
+  veil.hidden = true;
+  veil.innerHTML = `<div class="drop">${icon("up", "big")}<h1>Drop to open</h1><p class="muted">This session stays in the list of sessions.</p></div>`;
+  parts.root.append(veil);
+  let recent = [];
+
+  function drop() {
+    const images = state.tab === "images";
+    const most = state.config?.max_upload_size_mb ?? 100;
+    const what = images ? `JPEG, PNG or WebP, up to ${most} MB. It stays on this server.` : `MP4, MOV, WebM or MKV, up to ${most} MB. It stays on this server.`;
+    const sample = !images && state.config?.sample;
+    return `<div class="empty"><div class="drop">${icon(images ? "img" : "film", "big")}<h1>${images ? "Drop an image to start" : "Drop a video to start"}</h1><p class="muted">${what}</p>
+      <div class="line"><button class="btn pri" data-do="choose">${images ? "Choose an image" : "Choose a video"}</button>${sample ? '<button class="btn" data-do="sample">Try the sample</button>' : ""}</div>
+      ${images ? "" : '<p class="muted sm">A GIF, an image, or a zip of numbered frames works too, and so does <a href="#" data-do="chooseFolder" style="text-decoration:underline">a folder of frames</a>.</p>'}</div></div>`;
+  }
+
+  function loading() {
+    const u = state.upload ?? { name: "", phase: "opening" };
+    const sending = u.phase === "sending" && u.total;
+    const share = sending ? u.loaded / u.total : 0;
+    const seconds = sending ? (performance.now() - u.started) / 1000 : 0;
+    const left = sending && seconds > 0.7 && share > 0.02 ? ` · ${duration((seconds / share) * (1 - share))} left` : "";
+    const mb = (n) => (n / 1e6).toFixed(n < 1e7 ? 1 : 0);
+    const line = sending ? `${mb(u.loaded)} of ${mb(u.total)} MB${left}` : { reading: "Looking at every frame", packing: "Packing the frames", opening: "Opening" }[u.phase] ?? "Opening";
+    return `<div class="load"><div class="line"><span class="b clip">Reading ${esc(u.name || "the session")}</span><span class="grow"></span><span class="mono">${sending ? `${Math.floor(share * 100)}%` : ""}</span></div><div class="bar ${sending ? "" : "wait"}"><i style="width:${(share * 100).toFixed(1)}%"></i></div><div class="line muted sm"><span>${line}</span><span class="grow"></span><button class="btn lo" data-do="cancelUpload" style="height:28px;margin-right:-12px;color:var(--text)">Cancel</button></div></div>`;
+  }
+
+  function banner() {
+    const m = state.model;
+    if (m?.state === "loading") return `<div class="banner"><span class="spin"></span><span><b class="b">${esc(m.title)} is loading.</b> <span class="muted">You can play and prompt now; prompts wait in line.</span></span></div>`;
+    if (m?.state === "failed") return `<div class="banner">${icon("warn")}<span><b class="b">${esc(m.title)} could not be loaded.</b> <span class="muted">${esc(m.note ?? "The server's log says why.")}</span></span></div>`;
+    if (state.objects.length || state.pending.length || state.edits.length || state.shown < 0) return "";
+    const text = m?.capabilities?.text === false ? "or drag a box around it." : "or type its name above.";
+    return `<div class="banner low">${icon("point")}<span><b class="b">Click something to start,</b> <span class="muted">${text}</span></span></div>`;
+  }
+
+  function draw() {
+    parts.root.dataset.state = state.view;
+    parts.canvas.hidden = state.view !== "work";
+    paint(parts.center, state.view === "empty" ? drop() : state.view === "loading" ? loading() : state.view === "work" ? banner() : "");
+    const bare = state.view === "empty" || state.view === "boot";
+    for (const part of ["objects", "run", "history", "foot"]) parts[part].style.display = bare ? "none" : "";
+    parts.history.style.visibility = parts.foot.style.visibility = state.view === "work" ? "" : "hidden";
+    parts.welcome.hidden = !bare;
+    if (bare) drawWelcome();
+  }
+
+  function drawWelcome() {
+    const rows = recent.map((s) => `<button class="rec" data-do="openSession" data-id="${esc(s.session_id)}">${icon(s.kind === "image" ? "img" : "film", "s")}<span class="clip">${esc(s.name ?? s.session_id)}<small>${count(s.objects_count ?? 0, "object")} · ${ago(s.created_at)}</small></span></button>`).join("");
+    paint(parts.welcome, `<div class="sh" style="height:48px">How it works</div><ol class="steps">${STEPS.map(([a, b]) => `<li><span class="b">${a}</span><small>${b}</small></li>`).join("")}</ol>${rows ? `<div class="sh" style="margin-top:22px">Recent sessions</div>${rows}` : ""}<span class="grow"></span><div class="foot muted sm">Scripts and agents: the same session over REST, WebSocket and Python. See API.</div>`);
+  }
+
+  async function recall() {
+    if (state.view !== "empty") return;
+    try {
+      recent = (await app.api.sessions()).sessions.sort((a, b) => b.created_at.localeCompare(a.created_at)).slice(0, 4);
+      drawWelcome();
+    } catch {
+      recent = []; // the list is an extra; a real problem shows in the connection badge
+    }
+  }
+
+  store.on(["view", "upload", "tab", "config", "model", "objects", "pending", "edits", "shown"], draw);
+  store.on(["view"], recall);
+  return { veil: (on) => (veil.hidden = !on) };
+}
+
+/** A time in words: "just now", "14 min ago", "yesterday", or the date. */
+export function ago(iso) {
+  const minutes = (Date.now() - new Date(iso).getTime()) / 60000;
+  if (minutes < 1) return "just now";
+  if (minutes < 60) return `${Math.round(minutes)} min ago`;
+  if (minutes < 24 * 60) return `${Math.round(minutes / 60)} h ago`;
+  if (minutes < 48 * 60) return "yesterday";
+  return new Date(iso).toLocaleDateString();
+}

@@ -1,0 +1,37 @@
+// A read-only window into the page for tests and for people who debug: `window.__sam3`.
+
+import { shapeOf } from "./results.js";
+
+export function mountInspection(app) {
+  const { state, parts } = app;
+  const plain = (value) => (value instanceof Set ? [...value] : value instanceof Promise ? true : value);
+
+  window.__sam3 = Object.freeze({
+    /** A copy of the page's state. */
+    state: () => structuredClone(Object.fromEntries(Object.entries(state).map(([k, v]) => [k, plain(v)]))),
+    /** A point of the frame (normalised) in the window's pixels. */
+    toClient(x, y) {
+      const [px, py] = app.stage.project(x, y);
+      const rect = parts.canvas.getBoundingClientRect();
+      return [rect.left + px, rect.top + py];
+    },
+    /** The canvas's [r, g, b, a] at a point of the frame. */
+    pixel(x, y) {
+      const [px, py] = app.stage.project(x, y);
+      return [...parts.canvas.getContext("2d").getImageData(Math.round(px * devicePixelRatio), Math.round(py * devicePixelRatio), 1, 1).data];
+    },
+    /** What is stored for a frame: [{ id, area, box, score }], or null while it is not known. */
+    masks(frame) {
+      const objects = app.results.get(frame);
+      return objects ? [...objects.values()].map((e) => ({ id: e.id, area: shapeOf(e).mask.area, box: e.box, score: e.score })) : null;
+    },
+    /** Whether a point of a frame lies in an object's mask. */
+    inMask(frame, id, x, y) {
+      const entry = app.results.get(frame)?.get(id);
+      if (!entry) return false;
+      const { mask } = shapeOf(entry);
+      return mask.data[Math.floor(y * mask.height) * mask.width + Math.floor(x * mask.width)] === 1;
+    },
+    fresh: (frame) => app.results.fresh(frame),
+  });
+}

@@ -1,0 +1,63 @@
+// What the Propagate button would do: which objects, which way, which frames. The page chooses from
+// what is missing or out of date; what a person sets by hand wins.
+
+import { frameCount, isRunning, promptsOf } from "./store.js";
+
+/** Where a run of this object should start, or null when nothing of it is missing. */
+function need(state, object) {
+  const last = state.info.total_frames - 1;
+  const prompts = promptsOf(state, object.id);
+  const prompted = prompts.length ? prompts.at(-1).frame_index : (object.prompts?.[0]?.frame_index ?? null);
+  if (object.stale.length) {
+    const at = prompted ?? object.stale[0][0];
+    const [before, after] = [object.stale[0][0] < at, object.stale.at(-1)[1] > at];
+    return { at, way: before && after ? "both" : before ? "backward" : "forward" };
+  }
+  if (frameCount(object.computed) > last) return null;
+  if (prompted === null) return null;
+  const first = Math.min(...prompts.map((e) => e.frame_index), prompted);
+  const covered = object.computed.find(([a, b]) => a <= first && first <= b) ?? [first, first];
+  if (covered[1] < last && covered[0] > 0 && frameCount(object.computed) <= prompts.length) return { at: first, way: "both" };
+  if (covered[1] < last) return { at: covered[1] > first ? covered[1] : first, way: "forward" };
+  return { at: covered[0] < first ? covered[0] : first, way: "backward" };
+}
+
+/** { possible, ids (null: all), direction, at, first, last, frames, requests, reason }. */
+export function plan(state) {
+  if (!state.info) return { possible: false, reason: "", frames: 0, first: 0, last: 0, direction: "forward", requests: [] };
+  const end = state.info.total_frames - 1;
+  const objects = state.objects;
+  const needs = new Map(objects.map((o) => [o.id, need(state, o)]));
+  const stale = objects.filter((o) => o.stale.length);
+  let target = state.target;
+  if (target === null || (target !== "all" && !needs.has(target))) {
+    target = stale.length && stale.length < objects.length && stale.some((o) => o.id === state.selected) ? state.selected : "all";
+  }
+  const ids = target === "all" ? null : [target];
+  const open = objects.filter((o) => (ids === null || ids.includes(o.id)) && needs.get(o.id)).map((o) => needs.get(o.id));
+  const chosen = objects.filter((o) => ids === null || ids.includes(o.id));
+  const prompted = chosen.flatMap((o) => promptsOf(state, o.id).map((e) => e.frame_index));
+  const backward = state.model?.capabilities?.backward !== false;
+
+  const ways = new Set(open.map((n) => n.way));
+  let direction = state.direction ?? (ways.size === 1 ? [...ways][0] : ways.size ? (ways.has("both") || ways.has("backward") ? "both" : "forward") : "forward");
+  if (!backward) direction = "forward";
+  const starts = open.length ? open.map((n) => n.at) : prompted;
+  const at = starts.length ? (direction === "backward" ? Math.max(...starts) : Math.min(...starts)) : 0;
+
+  let [first, last] = direction === "forward" ? [at, end] : direction === "backward" ? [0, at] : [0, end];
+  if (state.range) [first, last] = state.range;
+  const start = Math.min(Math.max(at, first), last);
+  const legs = [];
+  const leg = (way, from, to) => legs.push({ direction: way, start_frame_index: from, end_frame_index: to, ...(ids ? { obj_ids: ids } : {}) });
+  if (direction === "forward") leg("forward", state.range ? first : start, last);
+  else if (direction === "backward") leg("backward", state.range ? last : start, first);
+  else if (first === 0 && last === end) legs.push({ direction: "both", start_frame_index: start, ...(ids ? { obj_ids: ids } : {}) });
+  else {
+    // A part of the video both ways: the contract's far end is one-sided, so it takes two runs.
+    leg("forward", start, last);
+    leg("backward", start, first);
+  }
+  const reason = isRunning(state) ? "" : !objects.length ? "Add an object first" : end === 0 ? "A still image has nothing to propagate" : "";
+  return { possible: !reason && objects.length > 0, reason, target, ids, direction, at: start, first, last, frames: last - first + 1, requests: legs, done: objects.length > 0 && !open.length };
+}

@@ -1,0 +1,135 @@
+// The canvas: the picture, the masks over it, zoom and pan. What is drawn is always one frame: the
+// masks of a frame are never shown over the picture of another.
+
+import { clamp } from "./dom.js";
+import { pictureWidth } from "./frames.js";
+import { drawMasks } from "./masks.js";
+import { isRunning } from "./store.js";
+
+const MARGIN = 12;
+const ZOOM_MAX = 16;
+
+export function createStage(app) {
+  const { store, state, parts } = app;
+  const canvas = parts.canvas;
+  const ctx = canvas.getContext("2d");
+  let box = { width: 0, height: 0 }; // of the canvas, in CSS pixels
+  let view = { scale: 1, x: 0, y: 0 }; // video pixel → CSS pixel
+  let fitted = true;
+  let painting = 0;
+  const painters = []; // what else draws, in video pixels: (ctx, scale)
+
+  const size = () => state.info?.resolution ?? { width: 1, height: 1 };
+  const fitScale = () => Math.min((box.width - 2 * MARGIN) / size().width, (box.height - 2 * MARGIN) / size().height);
+
+  function place(scale, x, y) {
+    const { width, height } = size();
+    const [w, h] = [width * scale, height * scale];
+    // A picture smaller than the stage stays in its middle; a larger one can't be lost beside it.
+    view = {
+      scale,
+      x: w <= box.width - 2 * MARGIN + 1 ? (box.width - w) / 2 : clamp(x, box.width - w - box.width / 2, box.width / 2),
+      y: h <= box.height - 2 * MARGIN + 1 ? (box.height - h) / 2 : clamp(y, box.height - h - box.height / 2, box.height / 2),
+    };
+    store.set({ zoom: scale });
+    app.frames.resize(pictureWidth(w * devicePixelRatio, width));
+    draw();
+  }
+
+  function fit() {
+    fitted = true;
+    if (!state.info || !box.width) return;
+    place(Math.max(0.01, fitScale()), 0, 0);
+  }
+
+  function zoomTo(scale, at = { x: box.width / 2, y: box.height / 2 }) {
+    if (!state.info) return;
+    const low = Math.min(fitScale(), 1);
+    const next = clamp(scale, low, Math.max(ZOOM_MAX, fitScale()));
+    fitted = Math.abs(next - fitScale()) < 1e-6;
+    if (fitted) return fit();
+    const k = next / view.scale;
+    return place(next, at.x - (at.x - view.x) * k, at.y - (at.y - view.y) * k);
+  }
+
+  function draw() {
+    if (!painting) painting = requestAnimationFrame(paintNow);
+  }
+
+  function paintNow() {
+    painting = 0;
+    const ratio = devicePixelRatio;
+    const [w, h] = [Math.round(box.width * ratio), Math.round(box.height * ratio)];
+    if (canvas.width !== w || canvas.height !== h) [canvas.width, canvas.height] = [w, h];
+    ctx.setTransform(1, 0, 0, 1, 0, 0);
+    ctx.clearRect(0, 0, w, h);
+    const bitmap = state.info && state.shown >= 0 ? app.frames.get(state.shown) : null;
+    if (bitmap) {
+      const { width, height } = size();
+      ctx.setTransform(view.scale * ratio, 0, 0, view.scale * ratio, view.x * ratio, view.y * ratio);
+      ctx.imageSmoothingEnabled = view.scale < 4;
+      ctx.imageSmoothingQuality = "high";
+      ctx.save();
+      ctx.beginPath();
+      ctx.rect(0, 0, width, height);
+      ctx.clip();
+      ctx.drawImage(bitmap, 0, 0, width, height);
+      drawMasks(ctx, app, state.shown, view.scale, bitmap);
+      for (const painter of painters) painter(ctx, view.scale);
+      ctx.restore();
+    }
+    app.overlay.update();
+  }
+
+  /** Put a frame on the screen if its picture is there. */
+  function show(n) {
+    if (!app.frames.has(n)) return false;
+    if (state.shown !== n) store.set({ shown: n });
+    app.results.need(n);
+    draw();
+    return true;
+  }
+
+  /** A picture came: the wanted one is shown; on the way to it, so is a nearer one. */
+  function arrived(n) {
+    const nearer = state.shown < 0 || Math.abs(n - state.frame) < Math.abs(state.shown - state.frame);
+    if (n === state.frame || n === state.shown) show(n);
+    else if (nearer && (isRunning(state) || state.playing || app.frames.has(state.frame) === false)) show(n);
+  }
+
+  new ResizeObserver(([entry]) => {
+    box = { width: entry.contentRect.width, height: entry.contentRect.height };
+    if (fitted) fit();
+    else place(view.scale, view.x, view.y);
+  }).observe(parts.mat);
+
+  store.after(["selected", "hidden", "solo", "maskView", "objects", "info"], draw);
+
+  return {
+    draw,
+    show,
+    arrived,
+    fit,
+    zoomTo,
+    zoomBy: (k, at) => zoomTo(view.scale * k, at),
+    pan: (dx, dy) => {
+      fitted = false;
+      place(view.scale, view.x + dx, view.y + dy);
+    },
+    addPainter: (painter) => painters.push(painter),
+    view: () => view,
+    /** From a point of the window to the frame: normalised, and whether it lies inside. */
+    locate(clientX, clientY) {
+      const rect = canvas.getBoundingClientRect();
+      const { width, height } = size();
+      const x = (clientX - rect.left - view.x) / view.scale / width;
+      const y = (clientY - rect.top - view.y) / view.scale / height;
+      return { x: clamp(x, 0, 1), y: clamp(y, 0, 1), inside: x >= 0 && y >= 0 && x < 1 && y < 1, cx: clientX - rect.left, cy: clientY - rect.top };
+    },
+    /** From the frame (normalised) to the canvas, in CSS pixels. */
+    project(x, y) {
+      const { width, height } = size();
+      return [view.x + x * width * view.scale, view.y + y * height * view.scale];
+    },
+  };
+}

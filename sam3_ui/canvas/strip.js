@@ -1,0 +1,65 @@
+// The row of thumbnails: few, small, fetched two at a time after everything else.
+
+export function thumbnails(app, strip) {
+  const { state } = app;
+  const cache = new Map(); // frame_index → object URL
+  let owner = null;
+  let wanted = [];
+  let busy = 0;
+
+  function forget() {
+    for (const url of cache.values()) URL.revokeObjectURL(url);
+    cache.clear();
+    owner = state.sid;
+  }
+
+  function pump() {
+    while (busy < 2 && wanted.length && state.sid !== null) {
+      const cell = wanted.shift();
+      const n = Number(cell.dataset.frame);
+      if (cache.has(n)) {
+        fill(cell, n);
+        continue;
+      }
+      const sid = state.sid;
+      busy += 1;
+      app.api
+        .frame(sid, n, 160, { priority: "low" })
+        .then((blob) => {
+          if (sid !== state.sid) return;
+          cache.set(n, URL.createObjectURL(blob));
+          fill(cell, n);
+        })
+        .catch(() => undefined) // a thumbnail that is missing says so by being grey
+        .finally(() => {
+          busy -= 1;
+          pump();
+        });
+    }
+  }
+
+  function fill(cell, n) {
+    cell.style.backgroundImage = `url(${cache.get(n)})`;
+    cell.classList.remove("skel");
+  }
+
+  return {
+    draw([first, last]) {
+      if (owner !== state.sid) forget();
+      const width = strip.clientWidth;
+      if (!width) return;
+      const aspect = state.info ? state.info.resolution.width / state.info.resolution.height : 16 / 9;
+      const cells = Math.max(4, Math.min(60, Math.round(width / (strip.clientHeight * Math.max(0.6, aspect)))));
+      const total = state.info?.total_frames ?? 1;
+      const key = `${state.sid}:${state.view}:${cells}:${first.toFixed(2)}:${last.toFixed(2)}:${total}`;
+      if (strip.dataset.key === key) return;
+      strip.dataset.key = key;
+      const frames = Array.from({ length: cells }, (_, i) => Math.min(total - 1, Math.round(first + ((i + 0.5) / cells) * (last - first))));
+      strip.innerHTML = frames.map((f) => `<i class="skel" data-frame="${f}"></i>`).join("");
+      wanted = state.view === "work" && state.info ? [...strip.children] : [];
+      for (const cell of wanted) if (cache.has(Number(cell.dataset.frame))) fill(cell, Number(cell.dataset.frame));
+      wanted = wanted.filter((cell) => cell.classList.contains("skel"));
+      pump();
+    },
+  };
+}
