@@ -227,8 +227,8 @@ def sound(rng: np.random.Generator) -> Array:
 def write_clip(path: Path, images: Iterator[Image], audio: Array) -> None:
     """Write H.264 and AAC; the index lies in front so that a browser can start at once."""
     with av.open(str(path), "w", options={"movflags": "+faststart"}) as container:
-        # More threads would make other bytes at every run.
-        options = {"crf": "23", "preset": "slow", "x264-params": "threads=1:lookahead-threads=1"}
+        # More threads, or x264's macroblock tree, would make other bytes at every run.
+        options = {"crf": "23", "preset": "slow", "x264-params": "threads=1:lookahead-threads=1:mbtree=0"}
         picture = container.add_stream("libx264", rate=FPS, options=options)
         picture.codec_context.thread_count = 1
         picture.width, picture.height, picture.pix_fmt = WIDTH, HEIGHT, "yuv420p"
