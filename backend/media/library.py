@@ -1,0 +1,382 @@
+"""The library of videos: uploads and server-side files, who owns them, and when they go.
+
+On disk, below the uploads folder: `<id>/source` (the file, a folder of frames, or a link to a
+server-side file), `<id>/source.index.npz` and `<id>/meta.json`; `incoming/<token>/` while a video
+is taken in. A video appears by one rename and is listed only while its `meta.json` exists.
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+import re
+import secrets
+import shutil
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from backend.domain import Video
+from backend.errors import DiskFull, NotFound, TooLarge
+from backend.media.archive import is_zip, unpack_frames
+from backend.media.index import sidecar
+from backend.media.limits import Limits, limits_from
+from backend.media.names import display_name
+from backend.media.probe import Probe, check_fps, probe
+from backend.settings import Settings
+
+OnProgress = Callable[[float], None]
+_INCOMING = "incoming"
+_SOURCE = "source"
+_META = "meta.json"
+_ID = re.compile(r"[A-Za-z0-9_-]{22}")
+_CHUNK = 1 << 20
+_COPIED = 0.3
+"""The part of the progress that stands for receiving the file."""
+
+
+@dataclass(slots=True)
+class _Entry:
+    video: Video
+    owner: str
+    used: float
+    """When it was last asked for, in seconds of the wall clock."""
+
+
+class Library:
+    """Stored videos. Thread-safe; a video's own files are read without any lock."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._folder = settings.uploads
+        self._roots = [Path(root) for root in settings.video_roots]
+        self._limits = limits_from(settings)
+        self._lock = threading.Lock()
+        self._entries: dict[str, _Entry] = {}
+        self._holds: Counter[str] = Counter()
+        self._doomed: set[str] = set()
+        self._taking_in: set[Path] = set()
+
+    @property
+    def limits(self) -> Limits:
+        return self._limits
+
+    # --- taking in ---------------------------------------------------------------------------
+
+    def add_file(
+        self,
+        source: BinaryIO | Path,
+        name: str,
+        owner: str,
+        fps: Fraction | None = None,
+        on_progress: OnProgress | None = None,
+    ) -> Video:
+        """Store an upload: a video, a GIF, an image, or a zip of numbered frames.
+
+        Args:
+            source: the data, read from where it stands; or a file to copy.
+            name: the client's file name; only shown.
+            fps: for zips of frames, whose pictures have no timing; else 30 is assumed.
+            on_progress: called with the part done, 0 to 1, growing.
+
+        Raises:
+            TooLarge: `upload_too_large`, as soon as the limit is passed; and what `probe` raises.
+            InvalidMedia: not media that can be read; `unsafe_archive`; and what `probe` raises.
+            DiskFull: it can't be stored.
+        """
+        check_fps(fps)
+        tell = _Telling(on_progress)
+        with self._incoming() as folder:
+            stored = folder / _SOURCE
+            if isinstance(source, Path):
+                with source.open("rb") as file:
+                    self._receive(file, stored, tell.part(0, _COPIED))
+            else:
+                self._receive(source, stored, tell.part(0, _COPIED))
+            if is_zip(stored):
+                packed = stored.rename(folder / "packed")
+                self._unpack(packed, stored, tell.part(_COPIED, 0.6))
+                packed.unlink()
+            return self._finish(folder, stored, name, owner, fps, tell.part(0.6, 1))
+
+    def add_path(
+        self, path_text: str, owner: str, fps: Fraction | None = None, on_progress: OnProgress | None = None
+    ) -> Video:
+        """Use a file, or a folder of numbered frames, that lies below one of the video roots.
+
+        It is not copied (a zip is unpacked, though); `Video.path` is a link to it in the library.
+
+        Args:
+            path_text: a path relative to one of the roots, or an absolute one below them.
+
+        Raises:
+            NotFound: `video_not_found`, outside the roots as well as missing.
+            InvalidMedia, TooLarge: what `probe` raises.
+            DiskFull: the library's own files can't be written.
+        """
+        check_fps(fps)
+        path = self._below_roots(path_text)
+        tell = _Telling(on_progress)
+        with self._incoming() as folder:
+            stored = folder / _SOURCE
+            if path.is_file() and is_zip(path):
+                self._unpack(path, stored, tell.part(0, 0.5))
+            else:
+                stored.symlink_to(path)
+            return self._finish(folder, stored, path.name, owner, fps, tell.part(0.5, 1))
+
+    @contextmanager
+    def _incoming(self) -> Iterator[Path]:
+        """A folder to take a video in; gone afterwards, unless it was renamed."""
+        folder = self._folder / _INCOMING / secrets.token_hex(16)
+        with self._lock:
+            self._taking_in.add(folder)
+        try:
+            with _disk_errors():
+                folder.mkdir(parents=True)
+                yield folder
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+            with self._lock:
+                self._taking_in.discard(folder)
+
+    def _receive(self, source: BinaryIO, target: Path, on_progress: OnProgress) -> None:
+        total = _remaining(source)
+        limit = self._limits.max_bytes
+        received = 0
+        with target.open("xb") as out:
+            while chunk := source.read(_CHUNK):
+                received += len(chunk)
+                if received > limit:
+                    raise TooLarge(f"The file is too large: {limit / 1e6:g} MB are allowed.", "upload_too_large")
+                out.write(chunk)
+                if total:
+                    on_progress(min(1.0, received / total))
+
+    def _unpack(self, archive: Path, folder: Path, on_progress: OnProgress) -> None:
+        folder.mkdir()
+        unpack_frames(archive, folder, self._limits, on_progress)
+
+    def _finish(
+        self, folder: Path, stored: Path, name: str, owner: str, fps: Fraction | None, on_progress: OnProgress
+    ) -> Video:
+        """Probe what was taken in and let it appear."""
+        found = probe(stored, self._limits, fps, on_progress)
+        if found.kind == "video":
+            sidecar(stored).write_bytes(found.index.to_bytes())
+        video_id = secrets.token_urlsafe(16)
+        video = _video(video_id, self._folder / video_id / _SOURCE, display_name(name), found)
+        (folder / _META).write_text(json.dumps(_meta(video, owner)))
+        folder.rename(self._folder / video_id)
+        with self._lock:
+            self._entries[video_id] = _Entry(video, owner, time.time())
+        on_progress(1.0)
+        return video
+
+    def _below_roots(self, path_text: str) -> Path:
+        for root in self._roots:
+            try:
+                top = root.resolve(strict=True)
+                path = (top / path_text).resolve(strict=True)
+                if path.is_relative_to(top) and (path.is_file() or path.is_dir()):
+                    return path
+            except (OSError, ValueError, RuntimeError):
+                # Missing, too long, with a zero byte, or links in a circle: not found, all of them.
+                continue
+        raise NotFound("There is no such video on the server.", "video_not_found")
+
+    # --- looking up and deleting -------------------------------------------------------------
+
+    def get(self, video_id: str, owner: str) -> Video:
+        """A stored video of that owner.
+
+        Raises:
+            NotFound: `video_not_found`: unknown, deleted, or somebody else's.
+        """
+        with self._lock:
+            entry = self._entry(video_id)
+            if entry is None or entry.owner != owner:
+                raise _unknown()
+            entry.used = time.time()
+            return entry.video
+
+    def hold(self, video_id: str) -> None:
+        """Keep a video's files until the matching `release`, even when it is deleted.
+
+        Raises:
+            NotFound: it is unknown or deleted already.
+        """
+        with self._lock:
+            if self._entry(video_id) is None:
+                raise _unknown()
+            self._holds[video_id] += 1
+
+    def release(self, video_id: str) -> None:
+        """Undo one `hold`. The last one carries out a deletion that waited for it."""
+        with self._lock:
+            if self._holds[video_id] <= 1:
+                del self._holds[video_id]
+            else:
+                self._holds[video_id] -= 1
+            last = video_id in self._doomed and video_id not in self._holds
+            if last:
+                self._doomed.discard(video_id)
+        if last:
+            self._remove(video_id)
+
+    def delete(self, video_id: str) -> None:
+        """Delete a video: at once for everybody who asks for it, on disk after the last `release`.
+
+        Unknown ids are no error. A server-side file is left where it is.
+        """
+        with self._lock:
+            if self._entry(video_id) is None:
+                return
+            del self._entries[video_id]
+            (self._folder / video_id / _META).unlink(missing_ok=True)
+            if video_id in self._holds:
+                self._doomed.add(video_id)
+                return
+        self._remove(video_id)
+
+    def sweep(self, unused_seconds: float | None = None) -> int:
+        """Delete what was left over by a process that ended, and count it.
+
+        Args:
+            unused_seconds: also delete videos that nobody holds and nobody asked for during so
+                long a time.
+        """
+        with self._lock:
+            left = [f for f in _folders(self._folder / _INCOMING) if f not in self._taking_in]
+            for folder in _folders(self._folder):
+                video_id = folder.name
+                if not _ID.fullmatch(video_id) or video_id in self._holds or video_id in self._doomed:
+                    continue
+                if self._unwanted(video_id, unused_seconds):
+                    self._entries.pop(video_id, None)
+                    (folder / _META).unlink(missing_ok=True)
+                    left.append(folder)
+        for folder in left:
+            shutil.rmtree(folder, ignore_errors=True)
+        return len(left)
+
+    def _unwanted(self, video_id: str, unused_seconds: float | None) -> bool:
+        entry = self._entry(video_id)
+        if entry is None:
+            return True
+        return unused_seconds is not None and time.time() - entry.used > unused_seconds
+
+    def _entry(self, video_id: str) -> _Entry | None:
+        """An entry, from disk where this process has not seen it yet. The lock is held."""
+        if video_id in self._entries:
+            return self._entries[video_id]
+        if not _ID.fullmatch(video_id):
+            return None
+        meta = self._folder / video_id / _META
+        try:
+            fields = json.loads(meta.read_text())
+            entry = _Entry(_video_from(fields, meta.with_name(_SOURCE)), fields["owner"], meta.stat().st_mtime)
+        except (OSError, ValueError, KeyError, TypeError):
+            return None
+        self._entries[video_id] = entry
+        return entry
+
+    def _remove(self, video_id: str) -> None:
+        # What can't be removed now has no meta.json any more, so a later sweep takes it.
+        shutil.rmtree(self._folder / video_id, ignore_errors=True)
+
+
+class _Telling:
+    """Progress that only grows, however many steps report to it."""
+
+    def __init__(self, on_progress: OnProgress | None) -> None:
+        self._on_progress = on_progress
+        self._told = -1.0
+
+    def part(self, start: float, stop: float) -> OnProgress:
+        """A callback for the step between two parts of the whole."""
+
+        def tell(done: float) -> None:
+            value = start + (stop - start) * done
+            if self._on_progress is not None and value > self._told:
+                self._told = value
+                self._on_progress(value)
+
+        return tell
+
+
+@contextmanager
+def _disk_errors() -> Iterator[None]:
+    """What the disk refuses, as an error with a sentence."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise DiskFull("The server's disk is full: try again later.") from error
+        if error.errno in (errno.EROFS, errno.EACCES, errno.EPERM):
+            raise DiskFull("The server can't store uploads: its folder is read-only.") from error
+        raise DiskFull("The server could not store the file: try again later.") from error
+
+
+def _unknown() -> NotFound:
+    return NotFound("There is no such video: it was deleted, or never uploaded.", "video_not_found")
+
+
+def _remaining(source: BinaryIO) -> int:
+    """How many bytes are left to read; 0 where that is unknown."""
+    try:
+        here = source.tell()
+        end = source.seek(0, 2)
+        source.seek(here)
+        return end - here
+    except (OSError, AttributeError, ValueError):
+        return 0
+
+
+def _folders(parent: Path) -> list[Path]:
+    try:
+        return [path for path in parent.iterdir() if path.is_dir() and not path.is_symlink()]
+    except OSError:
+        return []
+
+
+def _video(video_id: str, path: Path, name: str, found: Probe) -> Video:
+    return Video(
+        id=video_id,
+        path=path,
+        name=name,
+        width=found.width,
+        height=found.height,
+        fps=found.fps,
+        num_frames=found.num_frames,
+        duration=found.duration,
+        kind=found.kind,
+        fps_assumed=found.fps_assumed,
+        has_audio=found.has_audio,
+    )
+
+
+def _meta(video: Video, owner: str) -> dict[str, Any]:
+    return {
+        "owner": owner,
+        "id": video.id,
+        "name": video.name,
+        "width": video.width,
+        "height": video.height,
+        "fps": str(video.fps),
+        "num_frames": video.num_frames,
+        "duration": video.duration,
+        "kind": video.kind,
+        "fps_assumed": video.fps_assumed,
+        "has_audio": video.has_audio,
+    }
+
+
+def _video_from(fields: dict[str, Any], path: Path) -> Video:
+    rest = {name: value for name, value in fields.items() if name not in ("owner", "fps")}
+    return Video(path=path, fps=Fraction(fields["fps"]), **rest)
