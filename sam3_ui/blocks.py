@@ -39,7 +39,5 @@ def mount_options() -> dict[str, Any]:
         "theme": gr.themes.Base(),
         "css": _read("chrome.css"),
         "head": _read("head.html"),
-        "footer_links": [],
-        "favicon_path": str(CANVAS_DIR / "icon.png"),
         "run_history": False,
     }

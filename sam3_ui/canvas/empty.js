@@ -51,6 +51,7 @@ export function createEmpty(app) {
 
   function draw() {
     parts.root.dataset.state = state.view;
+    parts.root.toggleAttribute("data-still", state.view === "work" && state.info?.total_frames === 1);
     parts.canvas.hidden = state.view !== "work";
     paint(parts.center, state.view === "empty" ? drop() : state.view === "loading" ? loading() : state.view === "work" ? banner() : "");
     const bare = state.view === "empty" || state.view === "boot";
@@ -61,7 +62,7 @@ export function createEmpty(app) {
   }
 
   function drawWelcome() {
-    const rows = recent.map((s) => `<button class="rec" data-do="openSession" data-id="${esc(s.session_id)}">${icon(s.kind === "image" ? "img" : "film", "s")}<span class="clip">${esc(s.name ?? s.session_id)}<small>${count(s.objects_count ?? 0, "object")} · ${ago(s.created_at)}</small></span></button>`).join("");
+    const rows = recent.map((s) => `<button class="rec" data-do="openSession" data-id="${esc(s.session_id)}">${icon(s.video_info?.kind === "image" ? "img" : "film", "s")}<span class="clip">${esc(s.name ?? s.session_id)}<small>${count(s.objects_count ?? 0, "object")} · ${ago(s.created_at)}</small></span></button>`).join("");
     paint(parts.welcome, `<div class="sh" style="height:48px">How it works</div><ol class="steps">${STEPS.map(([a, b]) => `<li><span class="b">${a}</span><small>${b}</small></li>`).join("")}</ol>${rows ? `<div class="sh" style="margin-top:22px">Recent sessions</div>${rows}` : ""}<span class="grow"></span><div class="foot muted sm">Scripts and agents: the same session over REST, WebSocket and Python. See API.</div>`);
   }
 
@@ -75,7 +76,7 @@ export function createEmpty(app) {
     }
   }
 
-  store.on(["view", "upload", "tab", "config", "model", "objects", "pending", "edits", "shown"], draw);
+  store.on(["view", "upload", "tab", "config", "model", "objects", "pending", "edits", "shown", "info"], draw);
   store.on(["view"], recall);
   return { veil: (on) => (veil.hidden = !on) };
 }

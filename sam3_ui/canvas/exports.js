@@ -8,7 +8,7 @@ const GLYPHS = [[/mp4|video|overlay/, "film"], [/png|image/, "img"], [/cut|alpha
 const glyph = (format) => GLYPHS.find(([pattern]) => pattern.test(`${format.name} ${format.media_type}`))?.[1] ?? "json";
 
 export function mountExports(app) {
-  const { state, actions } = app;
+  const { state, actions, parts } = app;
 
   function note() {
     const stale = state.objects.filter((o) => o.stale.length);
@@ -32,6 +32,7 @@ export function mountExports(app) {
       app.toast.info("Making the file", "The download starts when it is ready.", 4000);
     });
     app.popover.openAs(button, menu, (m, at, frame) => {
+      m.style.width = `${Math.min(326, parts.panel.offsetWidth - 20)}px`;
       m.style.right = `${frame.width - at.right - 4}px`;
       m.style.bottom = `${frame.height - at.top + 10}px`;
     });

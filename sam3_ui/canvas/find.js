@@ -35,7 +35,7 @@ export function mountFind(app) {
     form.style.opacity = state.view === "loading" ? 0.5 : "";
     form.title = !canText() && state.view === "work" ? "This engine takes clicks, boxes and strokes." : "";
     button.hidden = state.view !== "work";
-    button.innerHTML = `Find<span class="find-at">&nbsp;on frame ${state.frame}</span>`;
+    button.innerHTML = `<span>Find<span class="find-at"> on frame ${state.frame}</span></span>`;
     parts.ask.querySelector("kbd").hidden = off;
   }
 
@@ -75,7 +75,7 @@ export function mountFind(app) {
       return;
     }
     const title = `No “${text}” on frame ${frame}`;
-    store.set({ answer: { title, text: reply.message ?? hintFor() } });
+    store.set({ answer: { title, text: reply.message || hintFor() } });
     app.say(title);
   }
 

@@ -59,7 +59,6 @@ export function mountHistory(app) {
   store.on(["objects"], foot);
 
   actions.backTo = (button) => {
-    if (isRunning(state)) return app.toast.info("A run is under way", "Stop it first; what it computed is kept.");
     const seq = Number(button.dataset.seq);
     const edit = state.edits.find((e) => e.seq === seq);
     const now = state.edits.findLast((e) => !e.undone)?.seq;

@@ -88,6 +88,7 @@ export function mountKeys(app) {
   }
 
   document.addEventListener("keydown", (event) => {
+    if (event.key === "Tab") app.parts.root.toggleAttribute("data-tabbed", true);
     if (event.defaultPrevented || event.target.closest?.(TYPING)) return;
     if (event.key === " ") {
       if (event.target.closest?.("button, a") && !event.target.closest(".s3 canvas")) {
@@ -105,6 +106,7 @@ export function mountKeys(app) {
     if (event.key === "Enter" && !event.ctrlKey && !event.metaKey && event.target.closest?.("button, a")) return;
     if (act(event)) event.preventDefault();
   });
+  document.addEventListener("pointerdown", () => app.parts.root.removeAttribute("data-tabbed"), true);
   document.addEventListener("pointermove", () => {
     if (app.pointer.panned()) panned = true;
   });

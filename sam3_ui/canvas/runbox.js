@@ -8,7 +8,7 @@ import { isRunning, objectOf } from "./store.js";
 export function mountRunBox(app) {
   const { store, state, parts, actions } = app;
 
-  const chosen = (ids) => (ids ? objectOf(state, ids[0]).name : "All objects");
+  const chosen = (ids) => (ids ? objectOf(state, ids[0]).name : "All");
 
   function idle() {
     const work = plan(state);
@@ -21,7 +21,7 @@ export function mountRunBox(app) {
     const end = (state.info?.total_frames ?? 1) - 1;
     return `<div class="sh">Propagate<span class="grow"></span>${state.range ? `<button class="ib" data-do="wholeRange" title="Back to the page's own range" aria-label="Reset the range">${icon("reset", "s")}</button>` : ""}</div><div class="runb">
       <div class="seg" role="radiogroup" aria-label="Direction">${way("backward", "Back", "left")}${way("both", "Both", "both")}${way("forward", "Forward", "right")}</div>
-      <div class="kv"><span class="muted">Frames</span><input class="num" type="number" min="0" max="${end}" data-range="0" data-key="r0" value="${work.first}" aria-label="First frame"><span class="muted">to</span><input class="num" type="number" min="0" max="${end}" data-range="1" data-key="r1" value="${work.last}" aria-label="Last frame"><span class="grow"></span><button class="dd" data-do="runTarget" data-key="rt" aria-haspopup="menu" ${state.objects.length ? "" : "disabled"}><span class="clip">${esc(chosen(work.ids))}</span>${icon("car", "s")}</button></div>
+      <div class="kv"><span class="muted hide-s">Frames</span><input class="num" type="number" min="0" max="${end}" data-range="0" data-key="r0" value="${work.first}" aria-label="First frame"><span class="muted">to</span><input class="num" type="number" min="0" max="${end}" data-range="1" data-key="r1" value="${work.last}" aria-label="Last frame"><button class="dd" style="margin-left:auto" data-do="runTarget" data-key="rt" aria-haspopup="menu" ${state.objects.length ? "" : "disabled"}><span class="clip">${esc(chosen(work.ids))}</span>${icon("car", "s")}</button></div>
       <button class="btn pri big" data-do="propagate" data-key="go" ${work.possible ? "" : "disabled"}>Propagate ${count(work.frames, "frame")}<kbd class="hide-s">Ctrl Enter</kbd></button>
       <div class="muted sm under">${under}</div></div>`;
   }
@@ -34,7 +34,7 @@ export function mountRunBox(app) {
     const who = run.obj_ids?.length === 1 ? objectOf(state, run.obj_ids[0]).name : run.obj_ids && run.obj_ids.length < state.objects.length ? count(run.obj_ids.length, "object") : "all objects";
     const waiting = run.state === "queued" || !run.total;
     const end = run.end_frame_index ?? (run.direction === "backward" ? 0 : (state.info?.total_frames ?? 1) - 1);
-    const where = waiting ? (run.state === "queued" && run.queue_position > 0 ? `Waiting in line, place ${run.queue_position}` : "Starting") : `Frame <span class="mono">${run.frame_index ?? run.start_frame_index}</span>${run.direction === "both" ? "" : ` to <span class="mono">${end}</span>`}`;
+    const where = waiting ? (run.state === "queued" && run.queue_position > 0 ? `Waiting in line, place ${run.queue_position}` : "Starting") : `Frame <span class="mono">${run.frame_index ?? run.start_frame_index}</span>${run.direction === "both" ? "" : ` of <span class="mono">${end}</span>`}`;
     return `<div class="sh"><span class="clip">Propagating ${esc(who)}</span><span class="grow"></span><span class="mono muted" style="font-weight:400;padding-right:6px">${waiting ? "" : `${Math.floor(share * 100)}%`}</span></div><div class="runb">
       <div class="bar ${waiting ? "wait" : ""}" role="progressbar" aria-valuenow="${Math.round(share * 100)}" aria-valuemin="0" aria-valuemax="100" aria-label="Propagation"><i style="width:${(share * 100).toFixed(1)}%"></i></div>
       <div class="kv sm"><span>${where}</span><span class="grow"></span><span class="muted">${rate ? `<span class="mono">${rate.toFixed(1)}</span> frames/s` : ""}${left !== null ? ` · ${duration(left)} left` : ""}</span></div>

@@ -108,6 +108,7 @@ export function createSession(app) {
    * The marks show at once; several may be under way, the service takes them in order.
    */
   async function prompt(frame, prompts, to = "target") {
+    if (busy()) return null;
     const sid = state.sid;
     const key = ++keys;
     let id = to === "new" ? null : to === "target" ? state.selected : to;
@@ -148,6 +149,13 @@ export function createSession(app) {
     }
   }
 
+  /** During a run the service takes no changes: say so instead of asking it. */
+  function busy() {
+    if (!isRunning(state)) return false;
+    app.toast.info("A run is under way", "Stop it first; what it computed is kept.");
+    return true;
+  }
+
   function summary(reply) {
     const n = reply.obj_ids.length;
     if (!n) return "Nothing was found.";
@@ -186,17 +194,18 @@ export function createSession(app) {
     prompt,
     slot: (tab) => sessionStorage.getItem(SLOT(tab)),
     undo() {
-      if (!state.canUndo) return undefined;
+      if (!state.canUndo || busy()) return undefined;
       goTo(lastActive());
       return change("Nothing was undone", api.undo, "Undone.");
     },
     redo() {
-      if (!state.canRedo) return undefined;
+      if (!state.canRedo || busy()) return undefined;
       goTo(firstUndone());
       return change("Nothing was redone", api.redo, "Redone.");
     },
     /** Undo or redo until the edit with this seq is the last active one. */
     async backTo(seq) {
+      if (busy()) return;
       const undone = state.edits.filter((e) => e.undone && e.seq <= seq).length;
       const steps = undone || state.edits.filter((e) => !e.undone && e.seq > seq).length;
       const step = undone ? api.redo : api.undo;
@@ -210,13 +219,14 @@ export function createSession(app) {
       await change("The name was not kept", (sid) => api.rename(sid, id, { name }), `Renamed to ${name}.`);
     },
     async remove(id) {
+      if (busy()) return;
       app.results.drop(id);
       store.set({ objects: state.objects.filter((o) => o.id !== id), ...(state.selected === id ? { selected: null } : {}) });
       app.stage.draw();
       await change("The object was not removed", (sid) => api.remove(sid, id), "Removed. Undo brings it back.");
       if (state.selected === null) store.set({ selected: state.objects[0]?.id ?? null });
     },
-    reset: () => change("The session was not cleared", api.reset, "All objects removed. Undo brings them back."),
+    reset: () => busy() || change("The session was not cleared", api.reset, "All objects removed. Undo brings them back."),
     async close(sid = state.sid) {
       try {
         await api.close(sid);

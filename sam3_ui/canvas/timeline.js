@@ -14,13 +14,12 @@ export function mountTimeline(app) {
   const root = document.createElement("div");
   root.className = "tl";
   root.innerHTML = `
-    <div class="fix"><div class="tlh"><div class="l0"></div></div><div class="tracks"><div class="in"><div class="ruler"></div><div class="strip"></div></div></div></div>
-    <div class="lanes"><div class="tlh heads"></div><div class="tracks"><div class="in rows"></div></div></div>
-    <div class="phw"><div class="ph"><span role="slider" tabindex="0" aria-label="Playhead"></span></div></div>`;
+    <div class="fix"><div class="tlh"><div class="l0"></div></div><div class="tracks"><div class="in"><div class="ruler"></div><div class="strip"></div></div><div class="phw"><div class="ph"><span role="slider" tabindex="0" aria-label="Playhead"></span></div></div></div></div>
+    <div class="lanes"><div class="tlh heads"></div><div class="tracks"><div class="in rows"></div><div class="phw"><div class="ph"></div></div></div></div>`;
   parts.time.append(root);
   const $ = (q) => root.querySelector(q);
-  const [ruler, strip, rows, heads, head] = [$(".ruler"), $(".strip"), $(".rows"), $(".heads"), $(".ph")];
-  const knob = head.firstElementChild;
+  const [ruler, strip, rows, heads, knob] = [$(".ruler"), $(".strip"), $(".rows"), $(".heads"), $(".ph span")];
+  const lines = root.querySelectorAll(".ph");
   let view = [0, 1]; // the frames in view, first and last
 
   const last = () => Math.max(1, (state.info?.total_frames ?? 2) - 1);
@@ -38,7 +37,7 @@ export function mountTimeline(app) {
     const t = state.timestamps;
     const [t0, t1] = [t[Math.floor(view[0])] ?? 0, t[Math.ceil(view[1])] ?? 1];
     const width = ruler.clientWidth || 800;
-    const step = STEPS.find((s) => (s / Math.max(1e-6, t1 - t0)) * width > 56) ?? 3600;
+    const step = STEPS.find((s) => (s / Math.max(1e-6, t1 - t0)) * width > 72) ?? 3600;
     const minor = step / 5;
     let html = "";
     for (let i = Math.ceil(t0 / minor - 1e-6); i * minor <= t1 + 1e-6; i++) {
@@ -76,14 +75,25 @@ export function mountTimeline(app) {
   }
   const bar = (a, b) => `left:${clamp(pos(a), 0, 100).toFixed(3)}%;width:${(clamp(pos(b), 0, 100) - clamp(pos(a), 0, 100)).toFixed(3)}%`;
 
-  function lane(o) {
-    const color = `--c:${esc(o.color)}`;
+  /** The ranges that the run on its way has done so far: the status tells them only once a second. */
+  function live(o) {
+    const run = state.run;
+    if (!isRunning(state) || !app.runs.live().seen || (run.obj_ids?.length && !run.obj_ids.includes(o.id))) return [];
+    const [at, now] = [run.start_frame_index ?? 0, run.frame_index ?? 0];
+    if (run.direction === "both" && now < at) return [[now, last()]];
+    return [[Math.min(at, now), Math.max(at, now)]];
+  }
+
+  function lane(object) {
+    const color = `--c:${esc(object.color)}`;
+    const done = live(object);
+    const o = { ...object, frames: union(object.frames, done), computed: union(object.computed, done), stale: minus(object.stale, done) };
     const clear = minus(o.frames, o.stale);
     let html = gaps(o.computed).map(([a, b]) => piece("none", a, b)).join("");
     html += minus(o.computed, o.frames).map(([a, b]) => piece("gone", a, b, "Computed, and the object is not there")).join("");
     html += clear.map(([a, b]) => piece("sp", a, b, "", color)).join("");
     html += o.stale.map(([a, b]) => piece("sp stale", a, b, "Out of date since a correction: propagate again", color)).join("");
-    if (isRunning(state) && state.run.frame_index != null && (!state.run.obj_ids || state.run.obj_ids.includes(o.id)) && inView(state.run.frame_index)) {
+    if (isRunning(state) && state.run.frame_index != null && done.length && inView(state.run.frame_index)) {
       html += `<div class="front" style="left:${left(state.run.frame_index)}"></div>`;
     }
     return `<div class="ln ${o.id === state.selected ? "on" : ""} ${isVisible(state, o.id) ? "" : "off"}" data-id="${o.id}"><div>${html}${marks(o)}</div></div>`;
@@ -112,14 +122,18 @@ export function mountTimeline(app) {
 
   function drawLanes() {
     paint(heads, state.objects.map((o) => `<button class="lh ${o.id === state.selected ? "on" : ""} ${isVisible(state, o.id) ? "" : "off"}" data-do="select" data-id="${o.id}" data-key="lh${o.id}">${chip(o, "m")}<span class="clip">${esc(o.name)}</span></button>`).join(""));
-    paint(rows, state.objects.map(lane).join(""));
+    rows.closest(".lanes").classList.toggle("many", state.objects.length > 4);
+    const later = state.view === "work" ? '<div class="later">Each object gets a lane here: where it has masks, and where they are out of date.</div>' : "";
+    paint(rows, state.objects.map(lane).join("") || later);
   }
 
   function drawHead() {
     const visible = state.view === "work" && state.info && inView(state.frame);
-    head.hidden = !visible;
+    for (const line of lines) {
+      line.hidden = !visible;
+      if (visible) line.style.left = left(state.frame);
+    }
     if (!visible) return;
-    head.style.left = left(state.frame);
     knob.textContent = state.frame;
     knob.setAttribute("aria-valuemin", 0);
     knob.setAttribute("aria-valuemax", last());
@@ -188,7 +202,7 @@ export function mountTimeline(app) {
   }).observe(ruler);
   store.on(["sid", "view"], () => setView(0, last()));
   store.after(["timestamps", "info"], drawAll);
-  store.after(["objects", "edits", "selected", "hidden", "solo"], drawLanes);
+  store.after(["objects", "edits", "selected", "hidden", "solo", "view"], drawLanes);
   store.after(["objects", "edits", "range", "target", "direction", "run", "selected"], drawRuler);
   store.after(["run"], () => isRunning(state) && drawLanes());
   store.after(["frame"], () => {
@@ -206,6 +220,17 @@ export function mountTimeline(app) {
       setView(state.frame - width / 2, state.frame + width / 2);
     },
   };
+}
+
+/** Sorted inclusive ranges that cover both. */
+export function union(ranges, others) {
+  const out = [];
+  for (const [a, b] of [...ranges, ...others].sort((p, q) => p[0] - q[0])) {
+    const end = out.at(-1);
+    if (end && a <= end[1] + 1) end[1] = Math.max(end[1], b);
+    else out.push([a, b]);
+  }
+  return out;
 }
 
 /** The parts of sorted inclusive ranges that none of the others cover. */
