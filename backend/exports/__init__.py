@@ -1,0 +1,1 @@
+"""Exports: a module for each family of formats, and one registry of them."""
