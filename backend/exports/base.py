@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -11,7 +11,6 @@ from typing import Protocol
 from backend.domain import FrameResult, ObjectInfo, ObjectResult, Video
 from backend.engines.base import FrameSource
 from backend.errors import InvalidInput, NotFound
-from backend.media.disk import disk_error
 
 OnProgress = Callable[[float], None]
 """Told the share that is done, 0 to 1."""
@@ -137,12 +136,3 @@ def choice(options: Mapping[str, str], name: str, allowed: Sequence[str]) -> str
     if value not in allowed:
         raise InvalidInput(f"The option “{name}” is one of: {', '.join(allowed)}.", "invalid_option")
     return value
-
-
-@contextmanager
-def disk_errors() -> Iterator[None]:
-    """Turns what the disk refuses into an error with a sentence."""
-    try:
-        yield
-    except OSError as error:
-        raise disk_error(error) from error

@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from backend.domain import ObjectInfo, ObjectResult, Video
-from backend.exports.base import COMMON_OPTIONS, ExportSource, OnProgress, Selection, check_options, disk_errors
+from backend.exports.base import COMMON_OPTIONS, ExportSource, OnProgress, Selection, check_options
 from backend.masks import area
+from backend.media.disk import disk_errors
 
 VIDEO_ID = 1
 NO_LABEL = "object"
