@@ -1,0 +1,70 @@
+"""Local colours: what was the object a moment ago, at about this place and in about this colour."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float32]
+Roi = tuple[slice, slice]
+
+_CELL = 16.0
+"""Side of a bin in crop cells."""
+_COLOURS = (10, 14, 14)
+_EDGE = 12.0
+"""How far beyond the region positions still count, in crop cells."""
+
+
+def _bins(x: Floats, y: Floats, lab: Floats, shape: tuple[int, ...]) -> NDArray[np.intp]:
+    """Flat bin numbers of positions (relative to the region) and Lab colours (..., 3)."""
+    lightness, a, b = (lab[..., i] for i in range(3))
+    parts = (
+        (x + _EDGE) / _CELL,
+        (y + _EDGE) / _CELL,
+        lightness * np.float32(_COLOURS[0] / 0.8),
+        (a * np.float32(1 / 1.6) + np.float32(0.6)) * np.float32(_COLOURS[1] / 1.2),
+        (b * np.float32(1 / 1.6) + np.float32(0.6)) * np.float32(_COLOURS[2] / 1.2),
+    )
+    flat = np.zeros(x.shape, np.intp)
+    for part, size in zip(parts, shape, strict=True):
+        flat *= size
+        flat += np.clip(np.rint(part), 0, size - 1).astype(np.intp)
+    return flat
+
+
+def _smooth(grid: Floats) -> Floats:
+    for axis in range(1, grid.ndim):
+        out = grid * np.float32(0.5)
+        low = tuple(slice(None, -1) if i == axis else slice(None) for i in range(grid.ndim))
+        high = tuple(slice(1, None) if i == axis else slice(None) for i in range(grid.ndim))
+        quarter = grid * np.float32(0.25)
+        out[high] += quarter[low]
+        out[low] += quarter[high]
+        grid = out
+    return grid
+
+
+def local_colour(
+    old: tuple[Floats, Floats, Floats, Floats], lab: Floats, size: tuple[int, int]
+) -> tuple[Floats, Floats]:
+    """How likely each cell of a region is the object, and how sure that is: (h, w) each in [0, 1].
+
+    Args:
+        old: x, y, Lab colours and soft mask of the last frame's cells, moved along the flow, in the
+            region's coordinates: (n,), (n,), (n, 3), (n,).
+        lab: the region's colours now, (h, w, 3).
+        size: the region's (h, w).
+    """
+    height, width = size
+    shape = (int((width + 2 * _EDGE) / _CELL) + 2, int((height + 2 * _EDGE) / _CELL) + 2, *_COLOURS)
+    x, y, colours, soft = old
+    near = (x > -_EDGE) & (x < width + _EDGE) & (y > -_EDGE) & (y < height + _EDGE)
+    source = _bins(x[near], y[near], colours[near], shape)
+    total = int(np.prod(shape))
+    fore = np.bincount(source, soft[near], total)
+    every = np.bincount(source, minlength=total)
+    grid = _smooth(np.stack([fore, every]).astype(np.float32).reshape(2, *shape)).reshape(2, -1)
+    rows, cols = np.mgrid[:height, :width].astype(np.float32)
+    here = _bins(cols, rows, lab, shape)
+    likely, count = grid[0][here], grid[1][here]
+    return (likely + np.float32(0.02)) / (count + np.float32(0.04)), count / (count + np.float32(0.3))

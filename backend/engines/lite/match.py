@@ -1,0 +1,130 @@
+"""Matching: which remembered cell, of the object or of its surroundings, a cell looks most like."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from backend.engines.lite.backbone import SIZE
+from backend.engines.lite.view import Crop, View
+
+Floats = NDArray[np.float32]
+
+CELLS = SIZE // 8
+"""Cells across a crop for matching."""
+_TEMPERATURE = np.float32(0.12)
+_POSITION = np.float32(0.35)
+"""Weight of a cell's place on the object against its looks (unit vectors)."""
+_REACH = 2.0
+LIMIT = 3.0
+"""Cue logits end here."""
+
+
+class Place(NamedTuple):
+    """Where an object is and how large, in frame pixels: its centre and the root of its area."""
+
+    x: float
+    y: float
+    size: float
+
+
+def _unit(values: Floats) -> Floats:
+    return np.asarray(values / (np.linalg.norm(values, axis=-1, keepdims=True) + np.float32(1e-3)), np.float32)
+
+
+def describe(view: View) -> Floats:
+    """How each cell looks: unit vectors, (CELLS², 152)."""
+    if view.cells is None:
+        coarse = np.asarray(cv2.resize(view.b5, (CELLS, CELLS), interpolation=cv2.INTER_LINEAR), np.float32)
+        both = np.concatenate([_unit(view.b3), _unit(coarse)], -1) * np.float32(0.5**0.5)
+        view.cells = both.reshape(CELLS * CELLS, -1)
+    return view.cells
+
+
+def _positions(crop: Crop, place: Place) -> Floats:
+    """Each cell's place relative to the object, in the object's sizes, weighted: (CELLS², 2)."""
+    steps = (np.arange(CELLS, dtype=np.float32) + 0.5) * np.float32(crop.side / CELLS)
+    grid = np.meshgrid((steps + crop.x - place.x) / place.size, (steps + crop.y - place.y) / place.size)
+    flat = np.stack(grid, -1).reshape(-1, 2)
+    return np.asarray(np.clip(flat, -_REACH, _REACH) * _POSITION, np.float32)
+
+
+def queries(view: View, place: Place) -> Floats:
+    """Looks and places of all cells of a view, (CELLS², 154)."""
+    return np.concatenate([describe(view), _positions(view.crop, place)], 1)
+
+
+@dataclass(frozen=True, slots=True)
+class Bank:
+    """Remembered cells of the object and of its surroundings, (n, 154) each."""
+
+    fore: Floats
+    back: Floats
+
+    @property
+    def nbytes(self) -> int:
+        return self.fore.nbytes + self.back.nbytes
+
+    def without_contradictions(self, newer: Bank) -> Bank:
+        """What is left of this memory where a newer one doesn't see the opposite."""
+        fore = self.fore[_margin(self.fore, [newer]) > -1]
+        back = self.back[_margin(self.back, [newer]) < 1]
+        return Bank(fore, back)
+
+
+def remember(cells: Floats, cover: Floats, most: tuple[int, int], rng: np.random.Generator) -> Bank:
+    """Choose cells to remember.
+
+    Args:
+        cells: `queries` of the view.
+        cover: how much of each cell the object covers, (CELLS, CELLS).
+        most: how many cells of the object and of the rest at most.
+        rng: chooses where there are more; cells near the object are preferred for the rest.
+    """
+    flat = cover.ravel()
+    fore, back = cells[flat > 0.6], cells[flat < 0.4]
+    if not len(fore) and flat.max(initial=0) > 0:
+        fore = cells[[int(flat.argmax())]]
+    if len(fore) > most[0]:
+        fore = fore[rng.choice(len(fore), most[0], replace=False)]
+    if len(back) > most[1]:
+        near = np.exp(np.square(back[:, -2:]).sum(1) / (-1.2 * _POSITION**2)) + 0.15
+        back = back[rng.choice(len(back), most[1], replace=False, p=near / near.sum())]
+    return Bank(fore, back)
+
+
+def _best(cells: Floats, remembered: Sequence[Floats]) -> Floats:
+    """The best likeness (cosine less half the squared distance of places) of each cell: (n,)."""
+    known = np.concatenate(remembered) if len(remembered) > 1 else remembered[0]
+    if not len(known):
+        return np.full(len(cells), -1, np.float32)
+    like = cells @ known.T
+    like -= np.float32(0.5) * np.square(known[:, -2:]).sum(1)
+    return np.asarray(like.max(1) - np.float32(0.5) * np.square(cells[:, -2:]).sum(1), np.float32)
+
+
+def _margin(cells: Floats, banks: Sequence[Bank]) -> Floats:
+    if not len(cells):
+        return np.zeros(0, np.float32)
+    return (_best(cells, [b.fore for b in banks]) - _best(cells, [b.back for b in banks])) / _TEMPERATURE
+
+
+def compare(cells: Floats, references: Sequence[Bank], memory: Sequence[Bank]) -> tuple[Floats, Floats]:
+    """Logits (CELLS, CELLS) against the references alone, and against memory as well."""
+    fore, back = (_best(cells, [getattr(b, side) for b in references]) for side in ("fore", "back"))
+    first = (fore - back) / _TEMPERATURE
+    second = first
+    if memory:
+        fore = np.maximum(fore, _best(cells, [b.fore for b in memory]))
+        back = np.maximum(back, _best(cells, [b.back for b in memory]))
+        second = (fore - back) / _TEMPERATURE
+    shape = CELLS, CELLS
+    return (
+        np.clip(first, -LIMIT, LIMIT).reshape(shape),
+        np.clip(second, -LIMIT, LIMIT).reshape(shape),
+    )
