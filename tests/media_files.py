@@ -149,14 +149,14 @@ def encode(
             out.mux(video.encode(frame))
         out.mux(video.encode(None))
         if audio is not None:
-            for packet in _sound(audio, float(times[-1] + 1 / fps)):
+            for packet in _sound(audio, start, float(times[-1] + 1 / fps)):
                 out.mux(packet)
     seconds = tuple(float(t - times[0]) for t in times)
     return Clip(path, len(times), width, height, fps, seconds, tuple(range(len(times))))
 
 
-def _sound(stream: Any, seconds: float) -> Iterable[Any]:
-    """A rising tone of that length."""
+def _sound(stream: Any, start: Fraction, seconds: float) -> Iterable[Any]:
+    """A rising tone of that length, from `start` on."""
     rate = 44100
     total = round(seconds * rate)
     moments = np.arange(total) / rate
@@ -165,7 +165,7 @@ def _sound(stream: Any, seconds: float) -> Iterable[Any]:
         frame = av.AudioFrame.from_ndarray(wave[None, at : at + 1024], format="fltp", layout="mono")
         frame.sample_rate = rate
         frame.time_base = Fraction(1, rate)
-        frame.pts = at
+        frame.pts = at + round(start * rate)
         yield from stream.encode(frame)
     yield from stream.encode(None)
 

@@ -6,9 +6,10 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from struct import unpack_from
-from typing import Any
+from typing import Any, TypeVar
 
 import av
+from av.audio.stream import AudioStream
 from av.container import InputContainer
 from av.packet import Packet
 from av.sidedata.sidedata import Type
@@ -17,7 +18,11 @@ from av.video.stream import VideoStream
 
 from backend.errors import InvalidMedia
 
+AnyStream = TypeVar("AnyStream", VideoStream, AudioStream)
 NOT_MEDIA = "This file is not a video, an image or a zip of frames that can be read."
+NO_FRAMES = "The video has no frames."
+_LARGE = 4096 * 2304 * 2
+"""Pixels that a frame may always have, whatever the stream says."""
 
 # Only self-contained files: playlists and scripts (HLS, concat, image sequences) could make
 # FFmpeg open other files or addresses.
@@ -51,12 +56,14 @@ def open_container(path: Path) -> InputContainer:
     """Open a video file by its content.
 
     Raises:
-        InvalidMedia: it is none of the formats that are read here.
+        InvalidMedia: it is none of the formats that are read here, or holds nothing.
         OSError: the file can't be read.
     """
     try:
         # "file:" keeps a path that looks like a protocol from being taken for one.
         return av.open(f"file:{path}", "r", options=_OPTIONS, metadata_errors="replace")
+    except av.error.EOFError as error:
+        raise InvalidMedia(NO_FRAMES, "no_frames") from error
     except (av.FFmpegError, ValueError) as error:
         if isinstance(error, OSError) and not isinstance(error, ValueError) and not path.is_file():
             raise
@@ -66,6 +73,9 @@ def open_container(path: Path) -> InputContainer:
 def video_stream(container: InputContainer) -> VideoStream:
     """The stream to show: the first that is no cover picture. Other streams are not read any more.
 
+    Its decoder refuses frames that are very much larger than the stream says: a file may begin
+    small, pass every check, and grow.
+
     Raises:
         InvalidMedia: there is none.
     """
@@ -74,17 +84,23 @@ def video_stream(container: InputContainer) -> VideoStream:
             for other in container.streams:
                 if other is not stream:
                     other.discard = av.stream.Discard.all
+            context = stream.codec_context
+            if context is not None and not context.is_open:
+                context.options = {"max_pixels": str(max(_LARGE, 4 * stream.width * stream.height))}
             return stream
+    if not len(container.streams):
+        raise InvalidMedia(NO_FRAMES, "no_frames")
     raise InvalidMedia("This file holds no video, only sound or other data.")
 
 
-def packets(container: InputContainer, stream: VideoStream) -> Iterator[Packet[VideoStream]]:
+def packets(container: InputContainer, stream: AnyStream) -> Iterator[Packet[AnyStream]]:
     """The stream's whole packets in decoding order, the flushing one left out.
 
     Ends where the file can't be read on: a cut-off file gives what is there.
     """
     try:
-        for packet in container.demux(stream):
+        demuxed: Iterator[Packet[Any]] = container.demux(stream)
+        for packet in demuxed:
             # An empty packet would flush the decoder; AVI uses them for "show the last frame".
             if packet.size and not packet.is_corrupt:
                 yield packet

@@ -16,14 +16,13 @@ from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
 from backend.errors import InvalidMedia
-from backend.media.container import packets
+from backend.media.container import NO_FRAMES, packets
 from backend.media.limits import Limits, check_frames
 
 Ticks = NDArray[np.int64]
 ASSUMED_FPS = Fraction(30)
 """For pictures without any timing of their own."""
 _VERSION = 1
-_NO_FRAMES = "The video has no frames."
 _CUT_OFF = "The file is cut off before its first frame. Upload it again."
 
 
@@ -174,11 +173,11 @@ def demux(
             f"The file is cut off: only {reached} of its {declared} frames can be read. Upload it again."
         )
     if not any(shown):
-        raise InvalidMedia(_NO_FRAMES, "no_frames") if not declared else InvalidMedia(_CUT_OFF)
+        raise InvalidMedia(NO_FRAMES, "no_frames") if not declared else InvalidMedia(_CUT_OFF)
     if limits is not None:
         check_frames(sum(shown), limits)
     time_base = Fraction(stream.time_base or Fraction(1, 1000))
-    last_duration = max(durations[-1], 0)
+    last_duration = _last_duration(container, stream, pts, durations)
     average = stream.average_rate or stream.guessed_rate
     hint = Fraction(average) if average else None
     draft = Draft(
@@ -224,6 +223,17 @@ def rate(pts: Ticks, time_base: Fraction, hint: Fraction | None) -> Fraction:
         if guess and abs(guess / measured - 1) <= slack:
             return guess
     return measured.limit_denominator(1001)
+
+
+def _last_duration(container: InputContainer, stream: VideoStream, pts: list[int | None], durations: list[int]) -> int:
+    """How long the frame that is shown last stays on, in ticks; 0 where the file does not say."""
+    time, place = max(((time, place) for place, time in enumerate(pts) if time is not None), default=(0, -1))
+    if container.format.name.startswith("mov") and stream.duration and stream.start_time is not None:
+        # In mp4 durations belong to the decoding order; the track's end is what counts.
+        rest = stream.start_time + stream.duration - time
+        if rest > 0:
+            return rest
+    return max(durations[place], 0)
 
 
 def _declared(container: InputContainer, stream: VideoStream) -> int:

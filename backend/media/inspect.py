@@ -19,7 +19,7 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from backend.errors import InvalidMedia
-from backend.media.container import NOT_MEDIA, Turn, frames, open_container, packets, turn_of, video_stream
+from backend.media.container import Turn, frames, open_container, packets, turn_of, video_stream
 from backend.media.index import Draft, Index, Ticks, demux, file_size, make_index
 from backend.media.limits import Limits, check_pixels, check_seconds
 
@@ -51,7 +51,7 @@ def inspect_video(path: Path, limits: Limits, on_progress: Callable[[float], Non
     with closing(open_container(path)) as container:
         stream = video_stream(container)
         if not stream.codec_context or stream.width <= 0 or stream.height <= 0:
-            raise InvalidMedia(NOT_MEDIA)
+            raise InvalidMedia("The video's frames can't be read: they are damaged, or larger than any decoder takes.")
         check_pixels(stream.width, stream.height, limits)
         if container.duration is not None and container.format.name != "gif":
             # Sound may outlast the video a little, so only a clear excess is refused this early.

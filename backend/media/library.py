@@ -7,7 +7,6 @@ is taken in. A video appears by one rename and is listed only while its `meta.js
 
 from __future__ import annotations
 
-import errno
 import json
 import re
 import secrets
@@ -23,8 +22,9 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from backend.domain import Video
-from backend.errors import DiskFull, NotFound, TooLarge
+from backend.errors import NotFound, TooLarge
 from backend.media.archive import is_zip, unpack_frames
+from backend.media.disk import disk_errors
 from backend.media.index import sidecar
 from backend.media.limits import Limits, limits_from
 from backend.media.names import display_name
@@ -137,7 +137,7 @@ class Library:
         with self._lock:
             self._taking_in.add(folder)
         try:
-            with _disk_errors():
+            with disk_errors():
                 folder.mkdir(parents=True)
                 yield folder
         finally:
@@ -308,19 +308,6 @@ class _Telling:
                 self._on_progress(value)
 
         return tell
-
-
-@contextmanager
-def _disk_errors() -> Iterator[None]:
-    """What the disk refuses, as an error with a sentence."""
-    try:
-        yield
-    except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise DiskFull("The server's disk is full: try again later.") from error
-        if error.errno in (errno.EROFS, errno.EACCES, errno.EPERM):
-            raise DiskFull("The server can't store uploads: its folder is read-only.") from error
-        raise DiskFull("The server could not store the file: try again later.") from error
 
 
 def _unknown() -> NotFound:

@@ -81,7 +81,7 @@ def picture_size(path: Path, frame: bool = False) -> tuple[int, int]:
         InvalidMedia: it is no picture of a format read here.
     """
     with _opened(path, frame) as picture:
-        turned = picture.getexif().get(_ORIENTATION) in _TURNED
+        turned = _orientation(picture) in _TURNED
         return (picture.height, picture.width) if turned else (picture.width, picture.height)
 
 
@@ -93,7 +93,8 @@ def read_picture(path: Path, frame: bool = False) -> Image:
     """
     with _opened(path, frame) as picture:
         try:
-            return _rgb(ImageOps.exif_transpose(picture))
+            turned = _orientation(picture) != 1
+            return _rgb(ImageOps.exif_transpose(picture) if turned else picture)
         except (OSError, SyntaxError, ValueError, ArithmeticError, EOFError) as error:
             raise InvalidMedia(_DAMAGED) from error
 
@@ -128,6 +129,14 @@ def _opened(path: Path, frame: bool) -> Pil.Image:
         if frame:
             raise InvalidMedia("A frame is not a JPEG or PNG picture that can be read.") from error
         raise InvalidMedia(_DAMAGED) from error
+
+
+def _orientation(picture: Pil.Image) -> int:
+    """The EXIF orientation, 1 to 8, without decoding: Pillow would decode a whole PNG to look for it."""
+    if picture.format == "PNG" and "exif" not in picture.info:
+        return 1
+    orientation = picture.getexif().get(_ORIENTATION, 1)
+    return orientation if orientation in range(1, 9) else 1
 
 
 def _rgb(picture: Pil.Image) -> Image:
