@@ -125,6 +125,7 @@ class Points:
             raise InvalidInput("A point is [x, y].", "invalid_prompt")
         clean = tuple((_unit(x, "A point's x"), _unit(y, "A point's y")) for x, y in self.points)
         object.__setattr__(self, "points", clean)
+        object.__setattr__(self, "labels", tuple(int(label) for label in self.labels))
 
 
 @dataclass(frozen=True, slots=True)
@@ -366,7 +367,6 @@ class EngineInfo:
     checkpoint: str
     capabilities: Capabilities
     note: str = ""
-
 
 
 def point_px(point: Sequence[float], width: int, height: int) -> tuple[int, int]:

@@ -29,44 +29,55 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_file=".env", extra="ignore", frozen=True, case_sensitive=False)
 
     # The server
-    server_host: str = Field("0.0.0.0" if ON_SPACE else "127.0.0.1", description="address to listen on")
-    server_port: int = Field(7860, ge=0, le=65535, description="port to listen on; 0 takes a free one")
-    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="how much is logged")
-    cors_origins: Annotated[list[str], NoDecode] = Field([], description="origins that browsers may call from, by comma")
-    enable_metrics: bool = Field(True, description="serve /metrics")
+    server_host: str = Field(default="0.0.0.0" if ON_SPACE else "127.0.0.1", description="address to listen on")
+    server_port: int = Field(default=7860, ge=0, le=65535, description="port to listen on; 0 takes a free one")
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(default="INFO", description="how much is logged")
+    cors_origins: Annotated[list[str], NoDecode] = Field(
+        default=[], description="origins that browsers may call from, by comma"
+    )
+    enable_metrics: bool = Field(default=True, description="serve /metrics")
 
     # Who may do what
-    require_api_key: bool = Field(False, description="refuse requests without a key of API_KEYS")
-    api_keys: Annotated[list[str], NoDecode] = Field([], description="the valid keys, by comma")
+    require_api_key: bool = Field(default=False, description="refuse requests without a key of API_KEYS")
+    api_keys: Annotated[list[str], NoDecode] = Field(default=[], description="the valid keys, by comma")
 
     # Where things lie
-    data_dir: Path = Field(Path("data"), description="everything the service writes")
-    upload_dir: Path | None = Field(None, description="uploads; default: a folder in DATA_DIR")
-    output_dir: Path | None = Field(None, description="exports; default: a folder in DATA_DIR")
+    data_dir: Path = Field(default=Path("data"), description="everything the service writes")
+    upload_dir: Path | None = Field(default=None, description="uploads; default: a folder in DATA_DIR")
+    output_dir: Path | None = Field(default=None, description="exports; default: a folder in DATA_DIR")
     video_roots: Annotated[list[Path], NoDecode] = Field(
-        [ROOT / "assets"], description="folders that video_path may name, by colon"
+        default=[ROOT / "assets"], description="folders that video_path may name, by colon"
     )
-    allow_video_url: bool = Field(False, description="let a session start from a video_url")
+    allow_video_url: bool = Field(default=False, description="let a session start from a video_url")
 
     # Limits
-    max_upload_size_mb: int = Field(100, ge=1, description="largest upload, in MB (10^6 bytes)")
-    max_video_seconds: float = Field(1800, gt=0, description="longest video")
-    max_video_frames: int = Field(60_000, ge=1, description="most frames a video may have")
-    max_pixels: int = Field(4096 * 2304 * 2, ge=1, description="most pixels a frame may have")
-    max_concurrent_sessions: int = Field(10, ge=1, description="sessions that may hold engine memory at once")
-    session_timeout_seconds: float = Field(3600, gt=0, description="idle time after which a session is closed")
-    session_cleanup_interval_seconds: float = Field(300, gt=0, description="how often idle sessions are looked for")
-    session_retention_seconds: float = Field(7 * 86400, gt=0, description="how long a stored session is kept")
-    frame_cache_mb: int = Field(256, ge=8, description="JPEG frames kept in memory, in MB")
+    max_upload_size_mb: int = Field(default=100, ge=1, description="largest upload, in MB (10^6 bytes)")
+    max_video_seconds: float = Field(default=1800, gt=0, description="longest video")
+    max_video_frames: int = Field(default=60_000, ge=1, description="most frames a video may have")
+    max_pixels: int = Field(default=4096 * 2304 * 2, ge=1, description="most pixels a frame may have")
+    max_concurrent_sessions: int = Field(default=10, ge=1, description="sessions that may hold engine memory at once")
+    session_timeout_seconds: float = Field(default=3600, gt=0, description="idle time after which a session is closed")
+    session_cleanup_interval_seconds: float = Field(
+        default=300, gt=0, description="how often idle sessions are looked for"
+    )
+    session_retention_seconds: float = Field(default=7 * 86400, gt=0, description="how long a stored session is kept")
+    frame_cache_mb: int = Field(default=256, ge=8, description="JPEG frames kept in memory, in MB")
 
     # Engines
-    engine: Literal["auto", "sam3", "transformers", "lite", "fake"] = Field("auto", description="which engine to use")
-    video_model_enabled: bool = Field(True, description="serve video; false: images only")
-    video_model_required: bool = Field(False, description="do not start without the engine asked for")
-    engine_step_timeout_seconds: float = Field(
-        120, gt=0, description="an engine that says nothing for so long while it works is replaced"
+    engine: Literal["auto", "sam3", "transformers", "lite", "fake"] = Field(
+        default="auto", description="which engine to use"
     )
-    image_model_confidence_threshold: float = Field(0.5, ge=0, le=1, description="score below which an image's finds are dropped")
+    video_model_enabled: bool = Field(default=True, description="serve video; false: images only")
+    video_model_required: bool = Field(default=False, description="do not start without the engine asked for")
+    engine_step_timeout_seconds: float = Field(
+        default=120, gt=0, description="an engine that says nothing for so long while it works is replaced"
+    )
+    fake_step_seconds: float = Field(
+        default=0, ge=0, description="time the stand-in engine takes a frame (ENGINE=fake, for tests)"
+    )
+    image_model_confidence_threshold: float = Field(
+        default=0.5, ge=0, le=1, description="score below which an image's finds are dropped"
+    )
 
     @field_validator("cors_origins", "api_keys", mode="before")
     @classmethod
@@ -92,4 +103,3 @@ class Settings(BaseSettings):
     def cache(self) -> Path:
         """The folder of what can be made again at any time, such as the backbone's ONNX file."""
         return (self.data_dir / "cache").resolve()
-

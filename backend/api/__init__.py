@@ -1,0 +1,1 @@
+"""REST and WebSocket: thin doors to the session service."""

@@ -1,0 +1,85 @@
+"""The FastAPI application: the contract's routes over one service."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from fastapi import FastAPI, Request
+from fastapi.middleware.cors import CORSMiddleware
+from fastapi_offline import FastAPIOffline
+from starlette.exceptions import HTTPException
+from starlette.routing import Match, Mount
+
+from backend.api import errors, metrics, stream, system, video
+from backend.api.auth import Guard, Keys
+from backend.api.limits import BodyLimit
+from backend.sessions.service import Service
+from backend.version import VERSION
+
+METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
+
+DESCRIPTION = """
+Segment and track anything in video and images. Boxes are `[x, y, w, h]` and points `[x, y]`, normalised to
+[0, 1] of the displayed frame; masks are COCO compressed RLE `counts`, with `size: [height, width]` beside them.
+WebSockets: `/api/v1/video/ws/propagate/{session_id}` and `/api/v1/video/ws/follow/{session_id}`.
+"""
+
+
+async def _nothing_here(request: Request) -> None:
+    """Answer what no route of the API takes, before the page mounted at / would.
+
+    Raises:
+        HTTPException: 405 where the address exists with other methods, else 404.
+    """
+    routes = [
+        r for r in request.app.routes if not isinstance(r, Mount) and getattr(r, "endpoint", None) is not _nothing_here
+    ]
+    allowed = [
+        method
+        for method in METHODS
+        if any(r.matches({**request.scope, "method": method})[0] is Match.FULL for r in routes)
+    ]
+    if allowed:
+        raise HTTPException(405, f"This address takes {', '.join(allowed)} only.", {"Allow": ", ".join(allowed)})
+    raise HTTPException(404)
+
+
+def create_api(service: Service) -> FastAPI:
+    """The application; starting and stopping it starts and stops the service."""
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        service.start()
+        try:
+            yield
+        finally:
+            service.stop()
+
+    settings = service.settings
+    # Its /docs page brings its own scripts: it works without the internet.
+    app = FastAPIOffline(title="SAM3 UI", version=VERSION, description=DESCRIPTION, lifespan=lifespan, redoc_url=None)
+    app.state.service = service
+    app.state.keys = Keys(settings)
+    app.state.metrics = metrics.Metrics(service)
+    errors.install(app)
+    app.include_router(video.router)
+    app.include_router(stream.router)
+    app.include_router(system.router)
+    if settings.enable_metrics:
+        app.include_router(metrics.router)
+    app.add_api_route("/api/{rest:path}", _nothing_here, methods=METHODS, include_in_schema=False)
+    # base64 needs a third more than the file, and a form some bytes around it.
+    limit = settings.max_upload_size_mb * 1_000_000
+    app.add_middleware(
+        BodyLimit,
+        max_bytes=limit * 4 // 3 + 1_000_000,
+        sentence=f"The upload is larger than {settings.max_upload_size_mb} MB, the limit of this server.",
+    )
+    app.add_middleware(Guard, keys=app.state.keys)
+    if settings.cors_origins:
+        app.add_middleware(
+            CORSMiddleware, allow_origins=settings.cors_origins, allow_methods=["*"], allow_headers=["*"]
+        )
+    app.add_middleware(metrics.Counting, metrics=app.state.metrics)
+    return app

@@ -1,0 +1,279 @@
+"""The request and reply bodies of the contract, for checking and for the OpenAPI document."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from backend.sessions.session import PropagateRequest
+
+
+class Body(BaseModel):
+    model_config = ConfigDict(allow_inf_nan=True, str_max_length=400_000_000)
+
+
+class TextItem(Body):
+    type: Literal["text"]
+    text: str = Field(description="what to find", examples=["person in red shirt"])
+
+
+class PointItem(Body):
+    type: Literal["point"]
+    points: list[list[float]] = Field(description="[x, y] each, normalised to [0, 1]", examples=[[[0.4, 0.5]]])
+    point_labels: list[int] = Field(description="1: on the object, 0: not on it", examples=[[1]])
+    replace: bool = Field(default=False, description="replace the object's earlier points on this frame")
+
+
+class BoxItem(Body):
+    type: Literal["box"]
+    box: list[float] = Field(
+        description="[x, y, w, h], normalised, top-left corner first", examples=[[0.1, 0.1, 0.3, 0.4]]
+    )
+    label: bool = Field(default=True, description="false: a negative exemplar")
+    exemplar: bool = Field(default=False, description="all objects like the one in the box")
+
+
+class MaskItem(Body):
+    type: Literal["mask"]
+    mask: str = Field(description="COCO compressed RLE counts at the video's size")
+    mode: Literal["replace", "add", "subtract"] = "replace"
+
+
+PromptItem = Annotated[TextItem | PointItem | BoxItem | MaskItem, Field(discriminator="type")]
+
+
+class StartBody(Body):
+    video_id: str | None = Field(default=None, description="of an upload")
+    video_path: str | None = Field(default=None, description="a file or folder under the server's VIDEO_ROOTS")
+    video_base64: str | None = Field(default=None, description="the file itself, with or without a data-URL head")
+    video_url: str | None = Field(default=None, description="where the server allows it")
+    session_id: str | None = Field(default=None, description="an id of your own: letters, digits, _ and -, up to 64")
+    gpu_ids: list[int] | None = None
+    fps: float | None = Field(default=None, description="for folders and zips of frames; else 30 is assumed")
+
+
+class PromptBody(Body):
+    frame_index: int
+    prompts: list[PromptItem] = Field(min_length=1, max_length=256)
+    obj_id: int | None = Field(default=None, description="null: a new object; a number: refine that one")
+
+
+class PropagateBody(Body):
+    direction: Literal["forward", "backward", "both"] = "both"
+    start_frame_index: int | None = Field(default=None, description="default: the first prompted frame")
+    max_frames: int | None = Field(default=None, description="frames in each direction, the start included")
+    end_frame_index: int | None = Field(default=None, description="the far end, instead of max_frames")
+    obj_ids: list[int] | None = Field(default=None, description="only these objects")
+
+    def request(self) -> PropagateRequest:
+        ids = tuple(self.obj_ids) if self.obj_ids is not None else None
+        return PropagateRequest(self.direction, self.start_frame_index, self.max_frames, self.end_frame_index, ids)
+
+
+class ObjectBody(Body):
+    name: str | None = None
+    label: str | None = Field(default=None, description="the object's class")
+    color: str | None = Field(default=None, description="#rrggbb")
+
+
+class ImageBody(Body):
+    image: str = Field(description="base64, with or without a data-URL head")
+    prompts: list[PromptItem] = Field(min_length=1, max_length=256)
+    confidence_threshold: float | None = Field(default=None, description="finds below it are dropped; default 0.5")
+    return_visualization: bool = False
+
+
+class LoginBody(Body):
+    api_key: str
+
+
+class Resolution(BaseModel):
+    width: int
+    height: int
+
+
+class VideoInfo(BaseModel):
+    total_frames: int
+    fps: float
+    fps_fraction: str
+    fps_assumed: bool
+    resolution: Resolution
+    duration_seconds: float
+    name: str
+    kind: str
+
+
+class Uploaded(BaseModel):
+    video_id: str
+    video_info: VideoInfo
+
+
+class Started(BaseModel):
+    session_id: str
+    video_info: VideoInfo
+    status: str
+
+
+class Prompted(BaseModel):
+    frame_index: int
+    obj_id: int | None
+    obj_ids: list[int]
+    masks: list[str]
+    boxes: list[list[float] | None]
+    scores: list[float]
+    size: list[int]
+    status: str
+    message: str | None
+
+
+class ObjectOnFrame(BaseModel):
+    id: int
+    mask: str
+    box: list[float] | None
+    score: float
+
+
+class Frame(BaseModel):
+    frame_index: int
+    objects: list[ObjectOnFrame]
+
+
+class Propagated(BaseModel):
+    session_id: str
+    results: dict[str, Frame]
+    total_frames: int
+    processing_time_ms: float
+    size: list[int]
+    status: str
+    error: str | None = None
+    code: str | None = None
+
+
+class Results(BaseModel):
+    results: dict[str, Frame]
+    stale: dict[str, list[list[int]]]
+    size: list[int]
+
+
+class ObjectReply(BaseModel):
+    id: int
+    name: str
+    label: str
+    color: str
+
+
+class ObjectStatus(ObjectReply):
+    frames: list[list[int]]
+    computed: list[list[int]]
+    stale: list[list[int]]
+    prompts: list[dict[str, Any]]
+    score: float
+
+
+class RunStatus(BaseModel):
+    run_id: str
+    state: str
+    direction: str
+    obj_ids: list[int]
+    start_frame_index: int
+    done: int
+    total: int
+    frame_index: int | None
+    frames_per_second: float
+    error: str | None
+    code: str | None
+
+
+class Status(BaseModel):
+    session_id: str
+    status: str
+    current_objects: list[int]
+    objects: list[ObjectStatus]
+    frames_processed: int
+    total_frames: int
+    gpu_memory_used_mb: float
+    engine: str
+    expires_at: str
+    queue_position: int | None
+    video_info: VideoInfo
+    can_undo: bool
+    can_redo: bool
+    run: RunStatus | None
+
+
+class Stepped(BaseModel):
+    session_id: str
+    status: str
+    obj_ids: list[int]
+    undone: dict[str, Any] | None = None
+    redone: dict[str, Any] | None = None
+
+
+class Cancelled(BaseModel):
+    session_id: str
+    status: str
+
+
+class Removed(BaseModel):
+    session_id: str
+    obj_id: int
+    status: str
+
+
+class WasReset(BaseModel):
+    session_id: str
+    status: str
+    objects_cleared: int
+
+
+class Closed(BaseModel):
+    session_id: str
+    status: str
+    memory_freed_mb: float
+
+
+class Sessions(BaseModel):
+    sessions: list[dict[str, Any]]
+    total_sessions: int
+
+
+class Log(BaseModel):
+    edits: list[dict[str, Any]]
+
+
+class Timestamps(BaseModel):
+    timestamps: list[float]
+
+
+class Segmented(BaseModel):
+    masks: list[str]
+    boxes: list[list[float] | None]
+    scores: list[float]
+    num_masks: int
+    size: list[int]
+    image_size: Resolution
+    visualization_url: str | None
+    inference_time_ms: float
+
+
+class ErrorReply(BaseModel):
+    detail: str = Field(description="one sentence a person can act on")
+    code: str = Field(description="a stable snake_case word")
+
+
+ERRORS: dict[int | str, dict[str, Any]] = {
+    status: {"model": ErrorReply, "description": text}
+    for status, text in {
+        400: "the input is not what it claims to be",
+        401: "no valid key",
+        404: "unknown, or not yours",
+        409: "busy, closed, taken, or nothing to undo",
+        413: "too large",
+        422: "malformed, or out of range",
+        429: "too many; see Retry-After",
+        501: "this engine can't do that",
+        503: "no engine, or it failed",
+        507: "the disk is full",
+    }.items()
+}

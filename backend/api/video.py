@@ -1,0 +1,231 @@
+"""The REST routes of video sessions."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Annotated, Any
+
+from fastapi import APIRouter, File, Form, Query, Request, UploadFile
+from fastapi import Path as PathParam
+from fastapi.responses import FileResponse, Response, StreamingResponse
+from starlette.background import BackgroundTask
+from starlette.concurrency import run_in_threadpool
+
+from backend.api import schema as s
+from backend.api.context import OwnerDep, ServiceDep
+from backend.errors import Conflict, EngineError, InvalidInput
+from backend.sessions import wire
+from backend.sessions.ranges import check_frame
+from backend.sessions.run import Run, follow
+from backend.sessions.session import Session
+from backend.sessions.start import frame_rate, start_session
+
+router = APIRouter(prefix="/api/v1/video", tags=["video"], responses=s.ERRORS)
+
+SessionId = Annotated[str, PathParam(description="the session's id")]
+ObjId = Annotated[int, PathParam(description="the object's id")]
+
+
+@router.post("/upload")
+async def upload(
+    service: ServiceDep,
+    owner: OwnerDep,
+    file: Annotated[UploadFile, File(description="a video, GIF, image, or zip of numbered frames")],
+    fps: Annotated[float | None, Form(description="for zips of frames")] = None,
+) -> s.Uploaded:
+    """Store a video; start sessions on it by its `video_id`."""
+    rate = frame_rate(fps)
+    video = await run_in_threadpool(service.upload, file.file, file.filename or "video", owner, rate)
+    return s.Uploaded(video_id=video.id, video_info=s.VideoInfo(**wire.video_out(video)))
+
+
+@router.post("/session/start")
+async def start(service: ServiceDep, owner: OwnerDep, body: s.StartBody) -> s.Started:
+    """Begin a session on one video."""
+    return s.Started(**wire.started_out(await start_session(service, owner, **body.model_dump())))
+
+
+@router.get("/sessions")
+async def sessions(service: ServiceDep, owner: OwnerDep) -> s.Sessions:
+    """The caller's own sessions."""
+    own = [wire.listed_out(session) for session in service.list_sessions(owner)]
+    return s.Sessions(sessions=own, total_sessions=len(own))
+
+
+@router.post("/session/{session_id}/prompt")
+async def prompt(service: ServiceDep, owner: OwnerDep, session_id: SessionId, body: s.PromptBody) -> s.Prompted:
+    """Text, points, boxes and masks on one frame, any mix in one request."""
+    session = service.get(session_id, owner)
+    prompts = wire.prompts_in([p.model_dump() for p in body.prompts], session.video)
+    outcome = await asyncio.wrap_future(session.prompt(body.frame_index, prompts, body.obj_id))
+    return s.Prompted(**wire.prompted_out(session, outcome))
+
+
+@router.post("/session/{session_id}/propagate", response_model=s.Propagated)
+async def propagate(
+    service: ServiceDep, owner: OwnerDep, session_id: SessionId, body: s.PropagateBody | None = None
+) -> StreamingResponse:
+    """Run a propagation; the body streams while frames arrive. A client that goes away cancels nothing."""
+    session = service.get(session_id, owner)
+    run = await asyncio.wrap_future(session.propagate((body or s.PropagateBody()).request()))
+    stream = _propagated(session, run)
+    # The first piece is awaited here, so that a run that fails at once gets its own status.
+    first = await anext(stream)
+    return StreamingResponse(_chain(first, stream), media_type="application/json")
+
+
+async def _propagated(session: Session, run: Run) -> AsyncIterator[str]:
+    head = {"session_id": session.id, "run_id": run.id, "size": wire.size_of(session.video)}
+    opening = json.dumps(head)[:-1] + ', "results": {'
+    count = 0
+    tail: dict[str, Any] = {}
+    try:
+        async for _, frame in follow(session, run):
+            piece = f"{json.dumps(str(frame.frame_index))}: {json.dumps(wire.frame_out(frame))}"
+            yield (opening if count == 0 else ", ") + piece
+            count += 1
+        tail = {"status": run.state, "error": run.error, "code": run.code}
+    except Conflict as error:
+        tail = {"status": "error", "error": error.sentence, "code": error.code}
+        if count == 0:
+            raise
+    if count == 0:
+        if run.state == "error":
+            raise EngineError(run.error or "The engine failed.", run.code or "engine_error")
+        yield opening
+    tail |= {"total_frames": count, "processing_time_ms": round(run.milliseconds, 1)}
+    yield "}, " + json.dumps(tail)[1:]
+
+
+async def _chain(first: str, rest: AsyncIterator[str]) -> AsyncIterator[str]:
+    yield first
+    async for piece in rest:
+        yield piece
+
+
+@router.post("/session/{session_id}/cancel")
+async def cancel(service: ServiceDep, owner: OwnerDep, session_id: SessionId) -> s.Cancelled:
+    """Stop the running propagation; its frames stay. Idempotent."""
+    session = service.get(session_id, owner)
+    ended = asyncio.wrap_future(session.cancel())
+    # A hung engine ends with its watchdog; the caller need not wait for that.
+    await asyncio.wait([ended], timeout=10)
+    return s.Cancelled(session_id=session_id, status=session.status)
+
+
+@router.post("/session/{session_id}/undo", response_model_exclude_unset=True)
+async def undo(service: ServiceDep, owner: OwnerDep, session_id: SessionId) -> s.Stepped:
+    session = service.get(session_id, owner)
+    edit = await asyncio.wrap_future(session.undo())
+    return s.Stepped(**wire.stepped_out(session), undone=wire.edit_summary(session, edit))
+
+
+@router.post("/session/{session_id}/redo", response_model_exclude_unset=True)
+async def redo(service: ServiceDep, owner: OwnerDep, session_id: SessionId) -> s.Stepped:
+    session = service.get(session_id, owner)
+    edit = await asyncio.wrap_future(session.redo())
+    return s.Stepped(**wire.stepped_out(session), redone=wire.edit_summary(session, edit))
+
+
+@router.get("/session/{session_id}/log")
+async def log(service: ServiceDep, owner: OwnerDep, session_id: SessionId) -> s.Log:
+    """The edits, oldest first, with what is undone."""
+    return s.Log(**wire.log_out(service.get(session_id, owner)))
+
+
+@router.get("/session/{session_id}/status")
+async def status(service: ServiceDep, owner: OwnerDep, session_id: SessionId) -> s.Status:
+    session = service.get(session_id, owner)
+    return s.Status(**service.status(session))
+
+
+@router.get("/session/{session_id}/timestamps")
+async def timestamps(service: ServiceDep, owner: OwnerDep, session_id: SessionId) -> s.Timestamps:
+    """The time of every frame in seconds, true on variable frame rates too."""
+    times = await run_in_threadpool(service.timestamps, session_id, owner)
+    return s.Timestamps(timestamps=list(times))
+
+
+@router.get("/session/{session_id}/results")
+async def results(
+    service: ServiceDep,
+    owner: OwnerDep,
+    session_id: SessionId,
+    start: int | None = None,
+    stop: int | None = None,
+    obj_id: int | None = None,
+) -> s.Results:
+    """Stored results of any range (ends inclusive); nothing is run."""
+    session = service.get(session_id, owner)
+    for end in (start, stop):
+        if end is not None:
+            check_frame(end, session.video.num_frames)
+    if obj_id is not None:
+        session.object_info(obj_id)
+    return s.Results(**await run_in_threadpool(wire.results_out, session, start, stop, obj_id))
+
+
+@router.get("/session/{session_id}/frame/{frame_index}", response_class=Response)
+async def frame(
+    service: ServiceDep,
+    owner: OwnerDep,
+    session_id: SessionId,
+    frame_index: int,
+    overlay: Annotated[bool, Query(description="paint the objects")] = False,
+    width: Annotated[int | None, Query(ge=16, le=8192, description="pixels wide at most")] = None,
+) -> Response:
+    """Exactly that frame as JPEG."""
+    session = service.get(session_id, owner)
+    check_frame(frame_index, session.video.num_frames)
+    jpeg = await run_in_threadpool(service.frame, session_id, owner, frame_index, overlay, width)
+    caching = "no-store" if overlay else "private, max-age=3600, immutable"
+    return Response(jpeg, media_type="image/jpeg", headers={"Cache-Control": caching})
+
+
+@router.get("/session/{session_id}/export/{format_name}", response_class=FileResponse)
+async def export(
+    request: Request, service: ServiceDep, owner: OwnerDep, session_id: SessionId, format_name: str
+) -> FileResponse:
+    """The results as a file; `/api/v1/config` lists the formats. Options go into the query."""
+    options = dict(request.query_params)
+    path, fmt = await run_in_threadpool(service.export, session_id, owner, format_name, options)
+    return FileResponse(path, media_type=fmt.media_type, filename=path.name, background=BackgroundTask(_discard, path))
+
+
+def _discard(path: Path) -> None:
+    path.unlink(missing_ok=True)
+    path.parent.rmdir()
+
+
+@router.patch("/session/{session_id}/object/{obj_id}")
+async def change_object(
+    service: ServiceDep, owner: OwnerDep, session_id: SessionId, obj_id: ObjId, body: s.ObjectBody
+) -> s.ObjectReply:
+    """Name, class or colour of an object; works during a propagation too."""
+    if body.name is None and body.label is None and body.color is None:
+        raise InvalidInput("Send a name, a label or a color.", "nothing_to_change")
+    info = service.rename(session_id, owner, obj_id, body.name, body.label, body.color)
+    return s.ObjectReply(**wire.info_out(info))
+
+
+@router.delete("/session/{session_id}/object/{obj_id}")
+async def remove_object(service: ServiceDep, owner: OwnerDep, session_id: SessionId, obj_id: ObjId) -> s.Removed:
+    await asyncio.wrap_future(service.remove(session_id, owner, obj_id))
+    return s.Removed(session_id=session_id, obj_id=obj_id, status="removed")
+
+
+@router.post("/session/{session_id}/reset")
+async def reset(service: ServiceDep, owner: OwnerDep, session_id: SessionId) -> s.WasReset:
+    """Clear all objects; the video stays. Can be undone."""
+    count = await asyncio.wrap_future(service.reset(session_id, owner))
+    return s.WasReset(session_id=session_id, status="reset", objects_cleared=count)
+
+
+@router.delete("/session/{session_id}")
+async def close(service: ServiceDep, owner: OwnerDep, session_id: SessionId) -> s.Closed:
+    """End the session and free its memory; a running propagation is cancelled first."""
+    freed = await run_in_threadpool(service.close, session_id, owner)
+    return s.Closed(session_id=session_id, status="closed", memory_freed_mb=round(freed / 1e6, 3))

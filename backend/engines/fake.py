@@ -1,0 +1,201 @@
+"""A stand-in engine: quick, deterministic, and able to fail on request.
+
+Discs for clicks, ellipses for boxes, and a propagation that moves every mask two pixels right and
+one down a frame. It exists so that tests of everything around an engine take milliseconds, and so
+that faults can be ordered: a text that starts with "#" orders one (`#crash`, `#hang`, `#raise`,
+`#rubbish`).
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import cv2
+import numpy as np
+
+from backend.domain import (
+    BoolMask,
+    Capabilities,
+    DenseResult,
+    EngineInfo,
+    PromptRequest,
+    Snapshot,
+    Span,
+    Video,
+    point_px,
+)
+from backend.engines.base import Ask, FrameSource, plan, require
+from backend.errors import EngineError
+from backend.masks import decode
+
+STEP = (2, 1)
+"""How far every mask moves a frame forward: columns, rows."""
+WORDS = ("thing", "things")
+
+
+@dataclass(slots=True)
+class _Handle:
+    video: Video
+    frames: FrameSource
+    masks: dict[int, BoolMask] = field(default_factory=dict)
+    propagation_fault: str = ""
+
+
+class FakeEngine:
+    """The stand-in. `step_seconds`: how long each frame of a propagation takes."""
+
+    def __init__(self, step_seconds: float = 0.0) -> None:
+        self.step_seconds = step_seconds
+        self.info = EngineInfo(
+            name="fake",
+            title="Stand-in",
+            device="CPU",
+            checkpoint="none",
+            capabilities=Capabilities(text=True, exemplar=False, words=WORDS),
+            note="A stand-in for tests: it draws discs and moves them.",
+        )
+
+    def open(self, video: Video, frames: FrameSource, snapshot: Snapshot) -> _Handle:
+        return _Handle(video, frames)
+
+    def apply(self, handle: _Handle, request: PromptRequest) -> DenseResult:
+        require(self.info.capabilities, request, self.info.title)
+        sorted_out = plan(request)
+        # A real engine looks at the frame, so a frame that can't be read must fail here too.
+        height, width = handle.frames.read(request.frame_index).shape[:2]
+        next_id = request.next_obj_id
+        out: dict[int, BoolMask] = {}
+        for concept in sorted_out.concepts:
+            self._fault(handle, concept.text)
+            if concept.text.lower() not in WORDS:
+                continue
+            for x in (0.25, 0.75):
+                out[next_id] = _disc(height, width, (x, 0.5))
+                next_id += 1
+                if concept.text == "thing":
+                    break
+        for ask in sorted_out.asks:
+            obj_id = ask.obj_id
+            if obj_id is None:
+                obj_id, next_id = next_id, next_id + 1
+            out[obj_id] = _draw(ask, height, width)
+        if sorted_out.refine:
+            hit = _hit(out, sorted_out.refine, height, width)
+            if hit is None:
+                hit = next_id
+            out[hit] = _draw(sorted_out.refine, height, width, out.get(hit))
+        if request.obj_id is not None and sorted_out.concepts and out:
+            out = {request.obj_id: next(iter(out.values()))}
+        handle.masks.update(out)
+        return _dense(request.frame_index, out, height, width)
+
+    def propagate(self, handle: _Handle, span: Span) -> Iterator[DenseResult]:
+        height, width = handle.video.height, handle.video.width
+        for leg in span.legs:
+            tracked: dict[int, BoolMask] = {}
+            wanted = set(span.obj_ids)
+            seeds = {(s.frame_index, s.obj_id): s for s in span.seeds if s.obj_id in wanted}
+            frames = list(leg.frames)
+            for index in [leg.anchor, *frames] if leg.anchor is not None else frames:
+                for obj_id in tracked:
+                    tracked[obj_id] = _shift(tracked[obj_id], leg.frames.step)
+                for obj_id in span.obj_ids:
+                    seed = seeds.get((index, obj_id))
+                    if seed and (seed.prompted or obj_id not in tracked):
+                        tracked[obj_id] = decode(seed.rle)
+                if index == leg.anchor:
+                    continue
+                handle.frames.read(index)
+                self._step(handle)
+                yield _dense(index, tracked, height, width)
+
+    def remove(self, handle: _Handle, obj_id: int) -> None:
+        handle.masks.pop(obj_id, None)
+
+    def reset(self, handle: _Handle) -> None:
+        handle.masks.clear()
+
+    def close(self, handle: _Handle) -> None:
+        handle.masks.clear()
+
+    def memory_bytes(self, handle: _Handle) -> int:
+        return sum(mask.nbytes for mask in handle.masks.values())
+
+    def _step(self, handle: _Handle) -> None:
+        if self.step_seconds:
+            time.sleep(self.step_seconds)
+        if handle.propagation_fault:
+            fault, handle.propagation_fault = handle.propagation_fault, ""
+            self._fault(handle, fault)
+
+    @staticmethod
+    def _fault(handle: _Handle, text: str) -> None:
+        """Do the fault that a text orders; "#later-…" orders it for the next propagated frame."""
+        if text.startswith("#later-"):
+            handle.propagation_fault = "#" + text.removeprefix("#later-")
+        elif text == "#crash":
+            os._exit(7)
+        elif text == "#hang":
+            threading.Event().wait()
+        elif text == "#raise":
+            raise RuntimeError("ordered by the test")
+        elif text == "#engine-error":
+            raise EngineError("The GPU ran out of memory.", "out_of_memory")
+
+
+def _disc(height: int, width: int, point: tuple[float, float], scale: float = 1.0) -> BoolMask:
+    mask = np.zeros((height, width), np.uint8)
+    radius = max(1, int(0.08 * min(height, width) * scale))
+    cv2.circle(mask, point_px(point, width, height), radius, 1, -1)
+    return mask.view(np.bool_)
+
+
+def _draw(ask: Ask, height: int, width: int, start: BoolMask | None = None) -> BoolMask:
+    if start is None:
+        start = decode(ask.start) if ask.start else np.zeros((height, width), np.bool_)
+    mask = start.copy()
+    if ask.box:
+        x, y, w, h = ask.box.box
+        oval = np.zeros((height, width), np.uint8)
+        centre = (int((x + w / 2) * width), int((y + h / 2) * height))
+        cv2.ellipse(oval, centre, (max(1, int(w * width / 2)), max(1, int(h * height / 2))), 0, 0, 360, 1, -1)
+        mask = oval.view(np.bool_)
+    for point, label in zip(ask.points, ask.labels, strict=True):
+        disc = _disc(height, width, point, 1.0 if label else 0.5)
+        mask = mask | disc if label else mask & ~disc
+    for prompt in ask.masks:
+        drawn = decode(prompt.rle)
+        if prompt.mode == "replace":
+            mask = drawn
+        else:
+            mask = mask | drawn if prompt.mode == "add" else mask & ~drawn
+    return mask
+
+
+def _hit(found: dict[int, BoolMask], ask: Ask, height: int, width: int) -> int | None:
+    """The found object under the first positive click."""
+    for point, label in zip(ask.points, ask.labels, strict=True):
+        if label:
+            x, y = point_px(point, width, height)
+            return next((obj_id for obj_id, mask in found.items() if mask[y, x]), None)
+    return None
+
+
+def _shift(mask: BoolMask, step: int) -> BoolMask:
+    dx, dy = STEP[0] * step, STEP[1] * step
+    height, width = mask.shape
+    moved = np.zeros_like(mask)
+    moved[max(0, dy) : height + min(0, dy), max(0, dx) : width + min(0, dx)] = mask[
+        max(0, -dy) : height - max(0, dy), max(0, -dx) : width - max(0, dx)
+    ]
+    return moved
+
+
+def _dense(index: int, masks: dict[int, BoolMask], height: int, width: int) -> DenseResult:
+    stack = np.stack(list(masks.values())) if masks else np.zeros((0, height, width), np.bool_)
+    scores = tuple(0.9 if mask.any() else 0.0 for mask in masks.values())
+    return DenseResult(index, tuple(masks), scores, stack)

@@ -1,0 +1,1 @@
+"""Sessions: a video, a log of edits, and the results they produced."""

@@ -1,0 +1,154 @@
+"""The edit log: what was done, what of it is undone, and what follows for the objects.
+
+The edits are immutable. Undone ones stay at the end of the log until a new edit drops them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+
+from backend.domain import (
+    Action,
+    Edit,
+    ObjectInfo,
+    Prompt,
+    PromptAction,
+    RemoveAction,
+    RenameAction,
+    ResetAction,
+)
+from backend.errors import Conflict
+from backend.sessions.store import Records
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """What the active edits amount to; made anew after each change of the log.
+
+    `active` are the seqs of the edits that are not undone; `prompts` those of them that are
+    prompts; `last_prompt` the newest active prompt edit of each object.
+    """
+
+    active: frozenset[int]
+    prompts: frozenset[int]
+    objects: dict[int, ObjectInfo]
+    last_prompt: dict[int, int]
+
+
+class EditLog:
+    """A session's log over its records. Not thread-safe: the session's lock guards it."""
+
+    def __init__(self, records: Records) -> None:
+        self._records = records
+        self._next_seq = max((e.seq for e in records.edits()), default=0) + 1
+        self._undone = 0
+        self._view: View | None = None
+
+    @property
+    def edits(self) -> Sequence[Edit]:
+        """All edits, oldest first; the undone ones are the last."""
+        return self._records.edits()
+
+    @property
+    def active(self) -> Sequence[Edit]:
+        edits = self._records.edits()
+        return edits[: len(edits) - self._undone]
+
+    @property
+    def can_undo(self) -> bool:
+        return len(self.edits) > self._undone
+
+    @property
+    def can_redo(self) -> bool:
+        return self._undone > 0
+
+    def append(self, action: Action) -> Edit:
+        """Add an edit; what could be redone is dropped for good."""
+        self._records.drop([e.seq for e in self.edits[len(self.edits) - self._undone :]] if self._undone else [])
+        self._undone = 0
+        edit = Edit(self._next_seq, datetime.now(UTC), action)
+        self._next_seq += 1
+        self._records.append(edit)
+        self._view = None
+        return edit
+
+    def retract(self, seq: int) -> None:
+        """Take back an edit that came to nothing, as if it had not been asked for."""
+        self._records.drop([seq])
+        self._view = None
+
+    def changed(self) -> None:
+        """Say that objects were born outside of `append`."""
+        self._view = None
+
+    def undo(self) -> Edit:
+        """Undo the newest active edit.
+
+        Raises:
+            Conflict: there is none.
+        """
+        if not self.can_undo:
+            raise Conflict("There is nothing to undo.", "nothing_to_undo")
+        self._undone += 1
+        self._view = None
+        return self.edits[len(self.edits) - self._undone]
+
+    def redo(self) -> Edit:
+        """Bring the edit back that was undone last.
+
+        Raises:
+            Conflict: there is none.
+        """
+        if not self._undone:
+            raise Conflict("There is nothing to redo.", "nothing_to_redo")
+        edit = self.edits[len(self.edits) - self._undone]
+        self._undone -= 1
+        self._view = None
+        return edit
+
+    @property
+    def view(self) -> View:
+        if self._view is None:
+            self._view = self._fold()
+        return self._view
+
+    def prompts_on(self, obj_id: int, frame_index: int) -> tuple[Prompt, ...]:
+        """The active prompts that wrote this object on this frame, oldest first.
+
+        A request that wrote several objects (boxes, a text) is left out: its items can't be told
+        apart any more, and the mask they made is what the next prompt starts from.
+        """
+        out: list[Prompt] = []
+        for edit in self.active:
+            action = edit.action
+            if isinstance(action, PromptAction) and action.frame_index == frame_index and action.obj_ids == (obj_id,):
+                out += action.prompts
+        return tuple(out)
+
+    def _fold(self) -> View:
+        active = self.active
+        seqs = frozenset(e.seq for e in active)
+        births = {obj_id: b for obj_id, b in sorted(self._records.births().items()) if b.seq in seqs}
+        objects = {obj_id: b.info for obj_id, b in births.items()}
+        last_prompt: dict[int, int] = {}
+        prompts: set[int] = set()
+        for edit in active:
+            match edit.action:
+                case RemoveAction(obj_id):
+                    objects.pop(obj_id, None)
+                case ResetAction():
+                    objects = {i: info for i, info in objects.items() if births[i].seq > edit.seq}
+                case RenameAction(obj_id, name, label, color) if obj_id in objects:
+                    info = objects[obj_id]
+                    objects[obj_id] = replace(
+                        info,
+                        name=info.name if name is None else name,
+                        label=info.label if label is None else label,
+                        color=info.color if color is None else color,
+                    )
+                case PromptAction(obj_ids=obj_ids):
+                    prompts.add(edit.seq)
+                    last_prompt.update(dict.fromkeys(obj_ids, edit.seq))
+        return View(seqs, frozenset(prompts), objects, last_prompt)

@@ -1,0 +1,121 @@
+"""A propagation as it goes on, and how to follow it."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, field
+from typing import Literal, Protocol
+
+from backend.domain import Direction, FrameResult, Leg
+from backend.errors import Conflict
+from backend.sessions.signal import Signal
+
+RunState = Literal["queued", "running", "complete", "cancelled", "error"]
+
+
+@dataclass(slots=True)
+class Run:
+    """One propagation. It belongs to its session, never to a socket that asked for it.
+
+    `frames` holds what was computed so far, in order: the frame and the objects that had joined.
+    Their results are in the session's store under `seq`, the run's edit.
+    """
+
+    id: str
+    seq: int
+    direction: Direction
+    obj_ids: tuple[int, ...]
+    start: int
+    legs: tuple[Leg, ...]
+    state: RunState = "queued"
+    frames: list[tuple[int, tuple[int, ...]]] = field(default_factory=list)
+    error: str | None = None
+    code: str | None = None
+    cancelling: bool = False
+    began: float = field(default_factory=time.monotonic)
+    first_frame: float | None = None
+    ended: float | None = None
+    revived_at: int = -1
+    """How many frames were done when a lost worker was last replaced."""
+
+    @property
+    def active(self) -> bool:
+        return self.state in ("queued", "running")
+
+    @property
+    def total(self) -> int:
+        """How many frames the run will have, if nothing stops it."""
+        return sum(len(leg.frames) for leg in self.legs)
+
+    @property
+    def done(self) -> int:
+        return len(self.frames)
+
+    @property
+    def milliseconds(self) -> float:
+        """How long it has taken so far, waiting included."""
+        return ((self.ended or time.monotonic()) - self.began) * 1000
+
+    @property
+    def frames_per_second(self) -> float:
+        """The pace since the first frame; 0 before the second."""
+        if self.first_frame is None or self.done < 2:
+            return 0.0
+        seconds = (self.ended or time.monotonic()) - self.first_frame
+        return (self.done - 1) / seconds if seconds > 0 else 0.0
+
+
+class Followed(Protocol):
+    """A session as a follower sees it."""
+
+    changes: Signal
+
+    @property
+    def closed(self) -> bool: ...
+
+    def run_frame(self, run: Run, place: int) -> FrameResult: ...
+
+
+async def follow(session: Followed, run: Run, from_seq: int = 0) -> AsyncIterator[tuple[int, FrameResult]]:
+    """Yield (seq, result) of a run's frames from `from_seq` on, as they come, until it has ended.
+
+    A follower is a cursor into the store: a slow or vanished one holds up nobody.
+
+    Raises:
+        Conflict: the session was closed meanwhile.
+    """
+    loop = asyncio.get_running_loop()
+    woken = asyncio.Event()
+    unsubscribe = session.changes.subscribe(_ringer(loop, woken))
+    place = max(from_seq, 0)
+    try:
+        while True:
+            woken.clear()
+            ended = not run.active
+            while place < run.done:
+                if session.closed:
+                    raise closed_error()
+                yield place, session.run_frame(run, place)
+                place += 1
+            if ended:
+                return
+            if session.closed:
+                raise closed_error()
+            await woken.wait()
+    finally:
+        unsubscribe()
+
+
+def closed_error() -> Conflict:
+    return Conflict("The session was closed meanwhile.", "session_closed")
+
+
+def _ringer(loop: asyncio.AbstractEventLoop, woken: asyncio.Event) -> Callable[[], None]:
+    def ring() -> None:
+        # A loop that is shutting down has nobody left to wake.
+        if not loop.is_closed():
+            loop.call_soon_threadsafe(woken.set)
+
+    return ring

@@ -1,0 +1,70 @@
+"""The ways a session's video can be named, shared by every door."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import math
+from collections.abc import Sequence
+from fractions import Fraction
+
+from backend.domain import Video
+from backend.errors import InvalidInput
+from backend.sessions.image import decode_base64
+from backend.sessions.service import Service
+from backend.sessions.session import Session
+
+
+def frame_rate(fps: float | None) -> Fraction | None:
+    """A client's frames per second as a fraction: 29.97 is 30000/1001.
+
+    Raises:
+        InvalidInput: not a number between 0 and 1000.
+    """
+    if fps is None:
+        return None
+    if not math.isfinite(fps) or not 0 < fps <= 1000:
+        raise InvalidInput("fps is a number above 0, 1000 at most.", "invalid_fps")
+    ntsc = Fraction(round(fps * 1.001) * 1000, 1001)
+    return ntsc if abs(float(ntsc) - fps) < 0.005 and fps != round(fps) else Fraction(fps).limit_denominator(1000)
+
+
+async def start_session(
+    service: Service,
+    owner: str,
+    video_id: str | None = None,
+    video_path: str | None = None,
+    video_base64: str | None = None,
+    video_url: str | None = None,
+    session_id: str | None = None,
+    gpu_ids: Sequence[int] | None = None,
+    fps: float | None = None,
+) -> Session:
+    """Start a session on exactly one of the four kinds of video.
+
+    Raises:
+        InvalidInput: none or several of them, GPUs this server does not have; and whatever the
+            library and the service raise.
+    """
+    given = [v for v in (video_id, video_path, video_base64, video_url) if v]
+    if len(given) != 1:
+        raise InvalidInput(
+            "Name one video: video_id of an upload, video_path, video_base64 or video_url.", "invalid_video"
+        )
+    if gpu_ids:
+        raise InvalidInput("This server's engine runs on no GPU: leave gpu_ids out.", "unknown_gpu")
+    rate = frame_rate(fps)
+    if video_url:
+        return service.start_session(service.video_from_url(), owner, session_id)
+    if video_id:
+        return service.start_session(service.library.get(video_id, owner), owner, session_id)
+    if video_path:
+        video: Video = await asyncio.to_thread(service.library.add_path, video_path, owner, rate)
+    else:
+        data = decode_base64(video_base64 or "", "video")
+        video = await asyncio.to_thread(service.upload, io.BytesIO(data), "video", owner, rate)
+    try:
+        return service.start_session(video, owner, session_id)
+    except BaseException:
+        await asyncio.to_thread(service.library.delete, video.id)
+        raise

@@ -1,0 +1,306 @@
+"""The JSON shapes of the wire contract, shared by every door: values in, values out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from backend.domain import (
+    Box,
+    Edit,
+    FrameResult,
+    MaskPrompt,
+    ObjectInfo,
+    ObjectResult,
+    Points,
+    Prompt,
+    PromptAction,
+    PropagateAction,
+    RemoveAction,
+    RenameAction,
+    Text,
+    Video,
+)
+from backend.errors import InvalidInput
+from backend.masks import parse
+from backend.sessions.results import to_ranges
+from backend.sessions.run import Run
+from backend.sessions.session import PromptOutcome, Session
+
+Json = dict[str, Any]
+
+
+# --- in ----------------------------------------------------------------------------------------
+
+
+def prompts_in(items: Sequence[Mapping[str, Any]], video: Video) -> tuple[Prompt, ...]:
+    """Prompts from their JSON shapes.
+
+    Raises:
+        InvalidInput: an unknown type, missing or extra fields, values out of range.
+    """
+    if not isinstance(items, Sequence) or isinstance(items, str | bytes):
+        raise InvalidInput("prompts is a list of objects with a type each.", "invalid_prompt")
+    return tuple(_prompt_in(item, video) for item in items)
+
+
+def _prompt_in(item: Mapping[str, Any], video: Video) -> Prompt:
+    if not isinstance(item, Mapping):
+        raise InvalidInput("A prompt is an object with a type: text, point, box or mask.", "invalid_prompt")
+    kind = item.get("type")
+    try:
+        match kind:
+            case "text":
+                return Text(_typed(item, "text", str))
+            case "point":
+                points = tuple(_numbers(p) for p in _typed(item, "points", list))
+                labels = item.get("point_labels")
+                marks = tuple(_typed(item, "point_labels", list)) if labels is not None else (1,) * len(points)
+                return Points(points, marks, bool(item.get("replace", False)))  # type: ignore[arg-type]
+            case "box":
+                box = _numbers(_typed(item, "box", list))
+                return Box(box, bool(item.get("label", True)), bool(item.get("exemplar", False)))  # type: ignore[arg-type]
+            case "mask":
+                mode = item.get("mode", "replace")
+                if mode not in ("replace", "add", "subtract"):
+                    raise InvalidInput("A mask's mode is replace, add or subtract.", "invalid_prompt")
+                return MaskPrompt(parse(_typed(item, "mask", str), video.height, video.width), mode)
+    except (TypeError, ValueError) as error:
+        raise InvalidInput(f"The {kind} prompt is malformed.", "invalid_prompt") from error
+    raise InvalidInput("A prompt's type is text, point, box or mask.", "invalid_prompt")
+
+
+def _typed(item: Mapping[str, Any], key: str, kind: type) -> Any:
+    value = item.get(key)
+    if isinstance(value, tuple) and kind is list:
+        value = list(value)
+    if not isinstance(value, kind):
+        raise InvalidInput(f"A {item.get('type')} prompt needs “{key}”.", "invalid_prompt")
+    return value
+
+
+def _numbers(values: Any) -> tuple[float, ...]:
+    if not isinstance(values, list | tuple):
+        raise InvalidInput("Coordinates are lists of numbers.", "invalid_prompt")
+    return tuple(values)
+
+
+# --- out ---------------------------------------------------------------------------------------
+
+
+def video_out(video: Video) -> Json:
+    return {
+        "total_frames": video.num_frames,
+        "fps": float(video.fps),
+        "fps_fraction": f"{video.fps.numerator}/{video.fps.denominator}",
+        "fps_assumed": video.fps_assumed,
+        "resolution": {"width": video.width, "height": video.height},
+        "duration_seconds": video.duration,
+        "name": video.name,
+        "kind": video.kind,
+    }
+
+
+def started_out(session: Session) -> Json:
+    return {"session_id": session.id, "video_info": video_out(session.video), "status": "ready"}
+
+
+def object_out(result: ObjectResult) -> Json:
+    return {
+        "id": result.obj_id,
+        "mask": result.rle.counts,
+        "box": list(result.box) if result.box else None,
+        "score": result.score,
+    }
+
+
+def frame_out(frame: FrameResult) -> Json:
+    return {"frame_index": frame.frame_index, "objects": [object_out(o) for o in frame.objects]}
+
+
+def size_of(video: Video) -> list[int]:
+    return [video.height, video.width]
+
+
+def prompted_out(session: Session, outcome: PromptOutcome) -> Json:
+    objects = outcome.frame.objects
+    return {
+        "frame_index": outcome.frame.frame_index,
+        "obj_id": objects[0].obj_id if objects else None,
+        "obj_ids": [o.obj_id for o in objects],
+        "masks": [o.rle.counts for o in objects],
+        "boxes": [list(o.box) if o.box else None for o in objects],
+        "scores": [o.score for o in objects],
+        "size": size_of(session.video),
+        "status": "prompt_added",
+        "message": outcome.message,
+    }
+
+
+def info_out(info: ObjectInfo) -> Json:
+    return {"id": info.id, "name": info.name, "label": info.label, "color": info.color}
+
+
+def status_out(session: Session, timeout_seconds: float, engine: str, queue_position: int | None = None) -> Json:
+    """The session's status, its objects with the ranges the timeline draws, and its run."""
+    with session.lock:
+        objects = [_object_status(session, info) for info in session.objects.values()]
+        run = session.run
+        expires = datetime.now(UTC) + timedelta(seconds=max(0.0, timeout_seconds - session.idle_seconds))
+        return {
+            "session_id": session.id,
+            "status": session.status,
+            "current_objects": [o["id"] for o in objects],
+            "objects": objects,
+            "frames_processed": len(session.results.computed()),
+            "total_frames": session.video.num_frames,
+            "gpu_memory_used_mb": round(session.memory_bytes / 1e6, 3),
+            "engine": engine,
+            "expires_at": time_out(expires),
+            "queue_position": queue_position,
+            "video_info": video_out(session.video),
+            "can_undo": session.log.can_undo,
+            "can_redo": session.log.can_redo,
+            "run": run_out(run) if run else None,
+        }
+
+
+def _object_status(session: Session, info: ObjectInfo) -> Json:
+    versions = session.results.versions(info.id)
+    marks: dict[int, list[str]] = {}
+    for edit in session.log.active:
+        action = edit.action
+        if isinstance(action, PromptAction) and info.id in action.obj_ids:
+            marks.setdefault(action.frame_index, [])
+            marks[action.frame_index] += [k for k in map(_kind, action.prompts) if k not in marks[action.frame_index]]
+    scores = [v.result.score for v in versions.values() if v.result.box]
+    return {
+        **info_out(info),
+        "frames": to_ranges(f for f, v in versions.items() if v.result.box),
+        "computed": to_ranges(versions),
+        "stale": to_ranges(f for f, v in versions.items() if session.results.is_stale(info.id, v)),
+        "prompts": [{"frame_index": f, "kinds": kinds} for f, kinds in sorted(marks.items())],
+        "score": round(sum(scores) / len(scores), 4) if scores else 0.0,
+    }
+
+
+def run_out(run: Run) -> Json:
+    return {
+        "run_id": run.id,
+        "state": run.state,
+        "direction": run.direction,
+        "obj_ids": list(run.obj_ids),
+        "start_frame_index": run.start,
+        "done": run.done,
+        "total": run.total,
+        "frame_index": run.frames[-1][0] if run.frames else None,
+        "frames_per_second": round(run.frames_per_second, 2),
+        "error": run.error,
+        "code": run.code,
+    }
+
+
+def results_out(session: Session, start: int | None = None, stop: int | None = None, obj_id: int | None = None) -> Json:
+    """Stored results of a range (inclusive), and which of them are out of date."""
+    with session.lock:
+        chosen = list(session.objects) if obj_id is None else [obj_id]
+        first = 0 if start is None else start
+        last = session.video.num_frames - 1 if stop is None else stop
+        frames = [f for f in session.results.computed(chosen) if first <= f <= last]
+        results = {str(f): frame_out(r) for f in frames if (r := session.results.frame(f, chosen))}
+        stale = {}
+        for i in chosen:
+            old = [f for f in frames if (v := session.results.visible(i, f)) and session.results.is_stale(i, v)]
+            if old:
+                stale[str(i)] = to_ranges(old)
+    return {"results": results, "stale": stale, "size": size_of(session.video)}
+
+
+def log_out(session: Session) -> Json:
+    """The edits, oldest first; undone ones are the last."""
+    with session.lock:
+        active = session.log.view.active
+        return {"edits": [_edit_out(session, edit, edit.seq not in active) for edit in session.log.edits]}
+
+
+def edit_summary(session: Session, edit: Edit) -> Json:
+    return _edit_out(session, edit, undone=edit.seq not in session.log.view.active)
+
+
+def _edit_out(session: Session, edit: Edit, undone: bool) -> Json:
+    out: Json = {"seq": edit.seq, "at": time_out(edit.at), "kind": edit.kind, "undone": undone}
+    match edit.action:
+        case PromptAction(frame_index, prompts, obj_id, obj_ids):
+            out |= {
+                "frame_index": frame_index,
+                "obj_id": obj_id,
+                "obj_ids": list(obj_ids),
+                "prompts": [prompt_out(p) for p in prompts],
+            }
+        case PropagateAction(run_id, direction, start, frames, obj_ids):
+            run = session.run
+            live = run is not None and run.seq == edit.seq and run.active
+            written, outcome = session.outcomes.get(edit.seq, (run.done if live and run else 0, "running"))
+            out |= {
+                "run_id": run_id,
+                "direction": direction,
+                "start_frame_index": start,
+                "frames": list(frames),
+                "obj_ids": list(obj_ids),
+                "frames_written": written,
+                "outcome": outcome,
+            }
+        case RemoveAction(obj_id):
+            out |= {"obj_id": obj_id}
+        case RenameAction(obj_id, name, label, color):
+            out |= {"obj_id": obj_id, "name": name, "label": label, "color": color}
+    return out
+
+
+def prompt_out(prompt: Prompt) -> Json:
+    match prompt:
+        case Text(text):
+            return {"type": "text", "text": text}
+        case Points(points, labels, replace):
+            return {
+                "type": "point",
+                "points": [list(p) for p in points],
+                "point_labels": list(labels),
+                "replace": replace,
+            }
+        case Box(box, label, exemplar):
+            return {"type": "box", "box": list(box), "label": label, "exemplar": exemplar}
+        case MaskPrompt(rle, mode):
+            return {"type": "mask", "mask": rle.counts, "mode": mode}
+
+
+def _kind(prompt: Prompt) -> str:
+    return str(prompt_out(prompt)["type"])
+
+
+def stepped_out(session: Session, obj_ids: Iterable[int] | None = None) -> Json:
+    """The state after undo, redo or another step."""
+    with session.lock:
+        return {
+            "session_id": session.id,
+            "status": session.status,
+            "obj_ids": list(session.objects) if obj_ids is None else list(obj_ids),
+        }
+
+
+def listed_out(session: Session) -> Json:
+    return {
+        "session_id": session.id,
+        "type": "video",
+        "created_at": time_out(session.created_at),
+        "status": session.status,
+        "objects_count": len(session.objects),
+        "name": session.video.name,
+        "video_info": video_out(session.video),
+        "memory_mb": round(session.memory_bytes / 1e6, 3),
+    }
+
+
+def time_out(moment: datetime) -> str:
+    return moment.astimezone(UTC).isoformat().replace("+00:00", "Z")

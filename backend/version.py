@@ -1,0 +1,3 @@
+"""The server's version."""
+
+VERSION = "0.1.0"

@@ -1,0 +1,84 @@
+"""A worker as a spawned child process of this one."""
+
+from __future__ import annotations
+
+import logging
+import multiprocessing
+import threading
+from collections.abc import Callable
+from typing import Protocol
+
+from backend.engines.registry import EngineSpec
+from backend.workers import messages as m
+from backend.workers.worker import serve
+
+log = logging.getLogger(__name__)
+
+_spawn = multiprocessing.get_context("spawn")
+
+
+class Worker(Protocol):
+    """One engine somewhere else, reached by messages."""
+
+    def send(self, request: m.Request) -> None:
+        """Hand a request over; never waits for the engine. A dead worker takes it silently."""
+        ...
+
+    def kill(self) -> None:
+        """End it now, whatever it does; `on_end` follows."""
+        ...
+
+
+class LocalWorker:
+    """A child process that holds an engine.
+
+    Args:
+        spec: the engine to build there.
+        on_message: called with each message, on the worker's own reader thread.
+        on_end: called once when the process is gone, on the same thread.
+    """
+
+    def __init__(
+        self, spec: EngineSpec, on_message: Callable[[m.FromWorker], None], on_end: Callable[[], None]
+    ) -> None:
+        self._on_message = on_message
+        self._on_end = on_end
+        self._connection, theirs = _spawn.Pipe()
+        self._process = _spawn.Process(target=serve, args=(theirs, spec), name=f"sam3-{spec.name}", daemon=True)
+        self._process.start()
+        theirs.close()
+        self._sending = threading.Lock()
+        self._reader = threading.Thread(target=self._read, name=f"worker-{self._process.pid}", daemon=True)
+        self._reader.start()
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid or 0
+
+    def send(self, request: m.Request) -> None:
+        with self._sending:
+            try:
+                self._connection.send(request)
+            except (BrokenPipeError, OSError):
+                log.debug("a request for the ended worker %s", self.pid)
+
+    def kill(self) -> None:
+        # Not terminate: a stopped or wedged process never handles SIGTERM.
+        self._process.kill()
+
+    def join(self, timeout: float) -> None:
+        """Wait until the process and its reader thread have ended."""
+        self._reader.join(timeout)
+
+    def _read(self) -> None:
+        while True:
+            try:
+                message: m.FromWorker = self._connection.recv()
+            except (EOFError, OSError):
+                break
+            self._on_message(message)
+        self._process.join()
+        self._on_end()
+        with self._sending:
+            self._connection.close()
+        self._process.close()

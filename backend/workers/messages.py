@@ -1,0 +1,119 @@
+"""The whole conversation with a worker, as dataclasses.
+
+A ticket numbers a request; every request with a ticket is answered by exactly one `Opened`,
+`Applied`, `Finished` or `Failed` with the same ticket, a propagation by any number of `Stepped`
+before that.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from backend.domain import EngineInfo, FrameResult, PromptRequest, Snapshot, Span, Video
+from backend.errors import ServiceError
+
+# --- to the worker -----------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Open:
+    ticket: int
+    session_id: str
+    video: Video
+    snapshot: Snapshot
+
+
+@dataclass(frozen=True, slots=True)
+class Apply:
+    ticket: int
+    session_id: str
+    request: PromptRequest
+
+
+@dataclass(frozen=True, slots=True)
+class Propagate:
+    ticket: int
+    session_id: str
+    span: Span
+
+
+@dataclass(frozen=True, slots=True)
+class Cancel:
+    """End the propagation with that ticket after the frame it is on; unknown tickets are ignored."""
+
+    ticket: int
+
+
+@dataclass(frozen=True, slots=True)
+class Remove:
+    session_id: str
+    obj_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class Reset:
+    session_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Close:
+    """Free the session's state, a running propagation included; unknown sessions are ignored."""
+
+    session_id: str
+
+
+Request = Open | Apply | Propagate | Cancel | Remove | Reset | Close
+Ticketed = Open | Apply | Propagate
+
+# --- from the worker ---------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """The engine is loaded."""
+
+    info: EngineInfo
+
+
+@dataclass(frozen=True, slots=True)
+class LoadFailed:
+    """The engine can't be loaded; the worker ends."""
+
+    error: ServiceError
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    ticket: int
+    memory_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Applied:
+    ticket: int
+    frame: FrameResult
+    concept_kept: bool
+    memory_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Stepped:
+    ticket: int
+    frame: FrameResult
+    memory_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    ticket: int
+    cancelled: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    ticket: int
+    error: ServiceError
+
+
+Reply = Opened | Applied | Stepped | Finished | Failed
+FromWorker = Ready | LoadFailed | Reply

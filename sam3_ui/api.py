@@ -1,0 +1,421 @@
+"""Gradio's own API: the service's operations as named, typed endpoints, and as MCP tools.
+
+The same names, arguments and result shapes as REST. `/propagate` is a generator: one item a frame,
+with the overlay picture beside it where it is asked for.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import tempfile
+from collections.abc import AsyncIterator, Awaitable
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+import gradio as gr
+from fastapi import FastAPI
+from gradio.utils import get_upload_folder
+
+from backend.api.auth import Keys
+from backend.errors import NotFound, ServiceError
+from backend.sessions import wire
+from backend.sessions.image import segment_image as segment_still
+from backend.sessions.run import follow
+from backend.sessions.service import Service
+from backend.sessions.session import PropagateRequest, Session
+from backend.sessions.start import frame_rate
+from backend.sessions.start import start_session as begin_session
+
+T = TypeVar("T")
+Direction = Literal["forward", "backward", "both"]
+
+
+def expose(app: FastAPI) -> None:
+    """Add the endpoints to the Blocks in whose context this is called."""
+    endpoints = Endpoints(app.state.service, app.state.keys)
+    for endpoint in (
+        endpoints.start_session,
+        endpoints.add_prompt,
+        endpoints.propagate,
+        endpoints.cancel,
+        endpoints.undo,
+        endpoints.redo,
+        endpoints.remove_object,
+        endpoints.reset_session,
+        endpoints.close_session,
+        endpoints.session_status,
+        endpoints.list_sessions,
+        endpoints.export,
+        endpoints.segment_image,
+    ):
+        # Nobody's propagation may keep another one's from beginning: the service is what queues.
+        gr.api(  # type: ignore[attr-defined]
+            endpoint,
+            api_name=endpoint.__name__,
+            concurrency_limit=None,
+        )
+
+
+def _sentence(error: ServiceError) -> gr.Error:
+    return gr.Error(f"{error.sentence} [{error.code}]", print_exception=False)
+
+
+class Endpoints:
+    """One method for each endpoint; its docstring is what the API page and MCP clients show."""
+
+    def __init__(self, service: Service, keys: Keys) -> None:
+        self._service = service
+        self._keys = keys
+
+    def _owner(self, request: gr.Request) -> str:
+        return self._keys.owner(request.request) if request and request.request else self._keys_required()
+
+    def _keys_required(self) -> str:
+        raise NotFound("There is no such session. It may have been closed.", "session_not_found")
+
+    def _session(self, session_id: str, request: gr.Request) -> Session:
+        return self._service.get(session_id, self._owner(request))
+
+    async def start_session(
+        self,
+        video: gr.FileData | None = None,
+        video_id: str | None = None,
+        video_path: str | None = None,
+        video_base64: str | None = None,
+        session_id: str | None = None,
+        fps: float | None = None,
+        request: gr.Request = None,  # type: ignore[assignment]
+    ) -> dict[str, Any]:
+        """Begin a session on a video or image.
+
+        Args:
+            video: a file uploaded with the call (gradio_client's handle_file).
+            video_id: instead, the id of an earlier upload.
+            video_path: instead, a file under the server's VIDEO_ROOTS, such as "sample.mp4".
+            video_base64: instead, the file itself.
+            session_id: an id of your own; else one is made.
+            fps: frames per second, for zips of frames.
+
+        Returns:
+            session_id, video_info, status.
+        """
+        return await _answer(self._start(video, video_id, video_path, video_base64, session_id, fps, request))
+
+    async def _start(
+        self,
+        video: gr.FileData | None,
+        video_id: str | None,
+        video_path: str | None,
+        video_base64: str | None,
+        session_id: str | None,
+        fps: float | None,
+        request: gr.Request,
+    ) -> dict[str, Any]:
+        owner = self._owner(request)
+        if video:
+            path = uploaded_path(video)
+            stored = await asyncio.to_thread(self._service.upload, path, path.name, owner, frame_rate(fps))
+            video_id = stored.id
+        session = await begin_session(
+            self._service,
+            owner,
+            video_id=video_id,
+            video_path=video_path,
+            video_base64=video_base64,
+            session_id=session_id,
+            fps=fps,
+        )
+        return wire.started_out(session)
+
+    async def add_prompt(
+        self,
+        session_id: str,
+        frame_index: int,
+        prompts: list[dict[str, Any]],
+        obj_id: int | None = None,
+        request: gr.Request = None,  # type: ignore[assignment]
+    ) -> dict[str, Any]:
+        """Prompt on one frame; any mix of text, points, boxes and masks.
+
+        Args:
+            session_id: the session.
+            frame_index: the frame, from 0.
+            prompts: such as [{"type": "point", "points": [[0.5, 0.5]], "point_labels": [1]}].
+            obj_id: the object to refine; none: a new one.
+
+        Returns:
+            frame_index, obj_id, obj_ids, masks (COCO RLE counts), boxes, scores, size, status.
+        """
+
+        async def work() -> dict[str, Any]:
+            session = self._session(session_id, request)
+            asked = wire.prompts_in(prompts, session.video)
+            outcome = await asyncio.wrap_future(session.prompt(frame_index, asked, obj_id))
+            return wire.prompted_out(session, outcome)
+
+        return await _answer(work())
+
+    async def propagate(
+        self,
+        session_id: str,
+        direction: Direction = "both",
+        start_frame_index: int | None = None,
+        max_frames: int | None = None,
+        end_frame_index: int | None = None,
+        obj_ids: list[int] | None = None,
+        overlay: bool = False,
+        request: gr.Request = None,  # type: ignore[assignment]
+    ) -> AsyncIterator[tuple[dict[str, Any], str | None]]:
+        """Track the objects through the video; one item a frame, as it is computed.
+
+        Args:
+            session_id: the session.
+            direction: forward, backward or both.
+            start_frame_index: default: the first prompted frame.
+            max_frames: frames in each direction, the start included.
+            end_frame_index: the far end, instead of max_frames.
+            obj_ids: only these objects.
+            overlay: send the frame with the objects painted as a JPEG data URL too.
+
+        Returns:
+            For each frame {type, run_id, seq, frame_index, size, objects: [{id, mask, box, score}]} and the
+            overlay picture or null; at last {type: complete | cancelled, total_frames, processing_time_ms}.
+        """
+        try:
+            session = self._session(session_id, request)
+            asked = PropagateRequest(
+                direction,
+                start_frame_index,
+                max_frames,
+                end_frame_index,
+                tuple(obj_ids) if obj_ids is not None else None,
+            )
+            run = await asyncio.wrap_future(session.propagate(asked))
+            size = wire.size_of(session.video)
+            async for seq, frame in follow(session, run):
+                item = {"type": "frame", "run_id": run.id, "seq": seq, "size": size, **wire.frame_out(frame)}
+                picture = None
+                if overlay:
+                    jpeg = await asyncio.to_thread(self._service.overlay, session, frame.frame_index)
+                    picture = "data:image/jpeg;base64," + base64.b64encode(jpeg).decode("ascii")
+                yield item, picture
+        except ServiceError as error:
+            raise _sentence(error) from error
+        if run.state == "error":
+            raise gr.Error(f"{run.error} [{run.code}]", print_exception=False)
+        kind = "cancelled" if run.state == "cancelled" else "complete"
+        milliseconds = round(run.milliseconds, 1)
+        yield {"type": kind, "run_id": run.id, "total_frames": run.done, "processing_time_ms": milliseconds}, None
+
+    async def cancel(self, session_id: str, request: gr.Request = None) -> dict[str, Any]:  # type: ignore[assignment]
+        """Stop the session's propagation; what it computed stays.
+
+        Args:
+            session_id: the session.
+
+        Returns:
+            session_id, status.
+        """
+
+        async def work() -> dict[str, Any]:
+            session = self._session(session_id, request)
+            await asyncio.wait([asyncio.wrap_future(session.cancel())], timeout=10)
+            return {"session_id": session_id, "status": session.status}
+
+        return await _answer(work())
+
+    async def undo(self, session_id: str, request: gr.Request = None) -> dict[str, Any]:  # type: ignore[assignment]
+        """Undo the session's last edit.
+
+        Args:
+            session_id: the session.
+
+        Returns:
+            session_id, status, obj_ids, undone.
+        """
+
+        async def work() -> dict[str, Any]:
+            session = self._session(session_id, request)
+            edit = await asyncio.wrap_future(session.undo())
+            return wire.stepped_out(session) | {"undone": wire.edit_summary(session, edit)}
+
+        return await _answer(work())
+
+    async def redo(self, session_id: str, request: gr.Request = None) -> dict[str, Any]:  # type: ignore[assignment]
+        """Bring back the edit that was undone last.
+
+        Args:
+            session_id: the session.
+
+        Returns:
+            session_id, status, obj_ids, redone.
+        """
+
+        async def work() -> dict[str, Any]:
+            session = self._session(session_id, request)
+            edit = await asyncio.wrap_future(session.redo())
+            return wire.stepped_out(session) | {"redone": wire.edit_summary(session, edit)}
+
+        return await _answer(work())
+
+    async def remove_object(
+        self,
+        session_id: str,
+        obj_id: int,
+        request: gr.Request = None,  # type: ignore[assignment]
+    ) -> dict[str, Any]:
+        """Remove an object; can be undone.
+
+        Args:
+            session_id: the session.
+            obj_id: the object.
+
+        Returns:
+            session_id, obj_id, status.
+        """
+
+        async def work() -> dict[str, Any]:
+            await asyncio.wrap_future(self._session(session_id, request).remove(obj_id))
+            return {"session_id": session_id, "obj_id": obj_id, "status": "removed"}
+
+        return await _answer(work())
+
+    async def reset_session(self, session_id: str, request: gr.Request = None) -> dict[str, Any]:  # type: ignore[assignment]
+        """Clear all objects; the video stays. Can be undone.
+
+        Args:
+            session_id: the session.
+
+        Returns:
+            session_id, status, objects_cleared.
+        """
+
+        async def work() -> dict[str, Any]:
+            count = await asyncio.wrap_future(self._session(session_id, request).reset())
+            return {"session_id": session_id, "status": "reset", "objects_cleared": count}
+
+        return await _answer(work())
+
+    async def close_session(self, session_id: str, request: gr.Request = None) -> dict[str, Any]:  # type: ignore[assignment]
+        """End the session and free its memory.
+
+        Args:
+            session_id: the session.
+
+        Returns:
+            session_id, status, memory_freed_mb.
+        """
+
+        async def work() -> dict[str, Any]:
+            freed = await asyncio.to_thread(self._service.close, session_id, self._owner(request))
+            return {"session_id": session_id, "status": "closed", "memory_freed_mb": round(freed / 1e6, 3)}
+
+        return await _answer(work())
+
+    async def session_status(self, session_id: str, request: gr.Request = None) -> dict[str, Any]:  # type: ignore[assignment]
+        """How a session stands: its objects, its run, what can be undone.
+
+        Args:
+            session_id: the session.
+
+        Returns:
+            status, objects, frames_processed, total_frames, run and more, as GET …/status.
+        """
+
+        async def work() -> dict[str, Any]:
+            return self._service.status(self._session(session_id, request))
+
+        return await _answer(work())
+
+    async def list_sessions(self, request: gr.Request = None) -> dict[str, Any]:  # type: ignore[assignment]
+        """The caller's sessions.
+
+        Returns:
+            sessions, total_sessions.
+        """
+
+        async def work() -> dict[str, Any]:
+            own = [wire.listed_out(s) for s in self._service.list_sessions(self._owner(request))]
+            return {"sessions": own, "total_sessions": len(own)}
+
+        return await _answer(work())
+
+    async def export(
+        self,
+        session_id: str,
+        format: str = "coco_rle_json",
+        options: dict[str, Any] | None = None,
+        request: gr.Request = None,  # type: ignore[assignment]
+    ) -> gr.FileData:
+        """Write the session's results to a file.
+
+        Args:
+            session_id: the session.
+            format: coco_rle_json or overlay_mp4.
+            options: the format's own options.
+
+        Returns:
+            The file.
+        """
+
+        async def work() -> gr.FileData:
+            texts = {str(k): str(v) for k, v in (options or {}).items()}
+            path, _ = await asyncio.to_thread(self._service.export, session_id, self._owner(request), format, texts)
+            # Gradio serves files from the temporary folder only, and deletes its copy by age.
+            home = Path(tempfile.mkdtemp(prefix="sam3-export-"))
+            target = home / path.name
+            await asyncio.to_thread(path.replace, target)
+            path.parent.rmdir()
+            return gr.FileData(path=str(target), orig_name=target.name)
+
+        return await _answer(work())
+
+    async def segment_image(
+        self,
+        image: str,
+        prompts: list[dict[str, Any]],
+        confidence_threshold: float | None = None,
+        return_visualization: bool = False,
+        request: gr.Request = None,  # type: ignore[assignment]
+    ) -> dict[str, Any]:
+        """Segment one still image.
+
+        Args:
+            image: base64, with or without a data-URL head.
+            prompts: as for add_prompt.
+            confidence_threshold: finds below it are dropped; default 0.5.
+            return_visualization: also return the painted picture as a data URL.
+
+        Returns:
+            masks, boxes, scores, num_masks, size, image_size, visualization_url, inference_time_ms.
+        """
+
+        async def work() -> dict[str, Any]:
+            self._owner(request)
+            return await segment_still(self._service, image, prompts, confidence_threshold, return_visualization)
+
+        return await _answer(work())
+
+
+def uploaded_path(file: Any) -> Path:
+    """Where Gradio put a file that came with a call.
+
+    The value is the client's own JSON: only what lies in Gradio's upload folder is taken.
+
+    Raises:
+        NotFound: it names anything else.
+    """
+    text = file.get("path") if isinstance(file, dict) else getattr(file, "path", None)
+    path = Path(str(text or "")).resolve()
+    if "\0" in str(text) or not path.is_relative_to(Path(get_upload_folder()).resolve()) or not path.is_file():
+        raise NotFound("There is no such upload.", "video_not_found")
+    return path
+
+
+async def _answer(work: Awaitable[T]) -> T:
+    """Turn the service's errors into what Gradio's clients show."""
+    try:
+        return await work
+    except ServiceError as error:
+        raise _sentence(error) from error

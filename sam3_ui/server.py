@@ -1,0 +1,80 @@
+"""Puts the service, its API and the page together, and serves them."""
+
+from __future__ import annotations
+
+import logging
+import socket
+from pathlib import Path
+
+import gradio as gr
+import uvicorn
+from fastapi import FastAPI
+from fastapi.staticfiles import StaticFiles
+
+from backend.api.app import create_api
+from backend.engines.registry import choose
+from backend.sessions.service import Service
+from backend.settings import ROOT, Settings
+from backend.workers.pool import Pool
+
+CANVAS = Path(__file__).parent / "canvas"
+
+log = logging.getLogger(__name__)
+
+
+def create_service(settings: Settings) -> Service:
+    """A service with one worker for the engine that the settings ask for; not started."""
+    specs = [choose(settings)]
+    return Service(settings, Pool(specs, settings.engine_step_timeout_seconds))
+
+
+def create_app(settings: Settings) -> FastAPI:
+    """The whole application: /api/v1, the page's files, and the page at /."""
+    from sam3_ui import api, blocks
+
+    service = create_service(settings)
+    app = create_api(service)
+    app.mount("/canvas", StaticFiles(directory=CANVAS), name="canvas")
+    page = blocks.build()
+    with page:
+        api.expose(app)
+    served: FastAPI = gr.mount_gradio_app(
+        app,
+        page,
+        path="/",
+        favicon_path=str(ROOT / "assets" / "favicon.png"),
+        footer_links=["api"],
+        ssr_mode=False,
+        **blocks.mount_options(),
+    )
+    return served
+
+
+def listen(settings: Settings) -> socket.socket:
+    """Take the port before anything slow happens, so that a taken one is said at once."""
+    family = socket.AF_INET6 if ":" in settings.server_host else socket.AF_INET
+    sock = socket.socket(family, socket.SOCK_STREAM)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    sock.bind((settings.server_host, settings.server_port))
+    return sock
+
+
+def serve() -> None:
+    """Read the settings and serve until interrupted."""
+    settings = Settings()
+    logging.basicConfig(level=settings.log_level, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    for noisy in ("httpx", "httpcore", "multipart", "asyncio"):
+        logging.getLogger(noisy).setLevel(logging.WARNING)
+    try:
+        sock = listen(settings)
+    except OSError as error:
+        reason = error.strerror or "it can't be used"
+        raise SystemExit(
+            f"Port {settings.server_port} can't be taken ({reason}). Set SERVER_PORT to another."
+        ) from None
+    app = create_app(settings)
+    host, port = sock.getsockname()[:2]
+    shown = "localhost" if host in ("127.0.0.1", "0.0.0.0", "::") else host
+    log.info("SAM3 UI is at http://%s:%s", shown, port)
+    config = uvicorn.Config(app, log_level=settings.log_level.lower(), access_log=False, ws_max_size=64_000_000)
+    uvicorn.Server(config).run(sockets=[sock])

@@ -1,0 +1,172 @@
+"""The log, and what is seen through it."""
+
+import pytest
+
+from backend.domain import (
+    ObjectInfo,
+    ObjectResult,
+    Points,
+    PromptAction,
+    PropagateAction,
+    RemoveAction,
+    RenameAction,
+    ResetAction,
+    Rle,
+)
+from backend.errors import Conflict
+from backend.sessions.log import EditLog
+from backend.sessions.results import Results, to_ranges
+from backend.sessions.store import MemoryRecords
+
+CLICK = Points(((0.5, 0.5),), (1,))
+
+
+class Book:
+    """A log with results, written as a session would."""
+
+    def __init__(self) -> None:
+        self.records = MemoryRecords()
+        self.log = EditLog(self.records)
+        self.results = Results(self.records, self.log)
+
+    def prompt(self, frame: int, *ids: int, mark: str = "p") -> int:
+        edit = self.log.append(PromptAction(frame, (CLICK,), None, ids))
+        for obj_id in ids:
+            if obj_id not in self.records.births():
+                self.records.bear(edit.seq, ObjectInfo(obj_id, f"Object {obj_id}", "", "#000000"))
+        self.log.changed()
+        self._put(edit.seq, frame, ids, mark)
+        return edit.seq
+
+    def propagate(self, first: int, last: int, *ids: int) -> int:
+        edit = self.log.append(PropagateAction("r", "forward", first, (first, last), ids))
+        for frame in range(first, last + 1):
+            free = [i for i in ids if not ((v := self.results.visible(i, frame)) and self.results.is_prompted(v))]
+            self._put(edit.seq, frame, free, "t")
+        return edit.seq
+
+    def _put(self, seq: int, frame: int, ids, mark: str) -> None:
+        self.records.put(
+            seq, frame, [ObjectResult(i, 0.5, (0, 0, 1, 1), Rle(f"{mark}{seq}-{frame}-{i}", 1, 1)) for i in ids]
+        )
+
+    def seen(self) -> dict[tuple[int, int], str]:
+        return {
+            (obj_id, frame): version.result.rle.counts
+            for obj_id in self.log.view.objects
+            for frame, version in self.results.versions(obj_id).items()
+        }
+
+    def stale(self, obj_id: int) -> list[list[int]]:
+        versions = self.results.versions(obj_id)
+        return to_ranges(f for f, v in versions.items() if self.results.is_stale(obj_id, v))
+
+
+def test_a_prompt_rewrites_its_frame_and_leaves_the_object_s_other_frames_stale():
+    book = Book()
+    book.prompt(2, 1)
+    book.propagate(2, 6, 1)
+    assert book.stale(1) == []
+    book.prompt(4, 1, mark="fix")
+    assert book.seen()[1, 4] == "fix3-4-1"
+    # Frame 2 was prompted: a person made it, it does not go stale.
+    assert book.stale(1) == [[3, 3], [5, 6]]
+    book.propagate(4, 6, 1)
+    assert book.stale(1) == [[3, 3]]
+    assert book.seen()[1, 4] == "fix3-4-1"
+
+
+def test_undo_and_redo_of_everything_are_as_if_never_done_and_as_done():
+    book = Book()
+    states = [book.seen()]
+    steps = [
+        lambda: book.prompt(2, 1),
+        lambda: book.prompt(3, 2),
+        lambda: book.propagate(2, 6, 1, 2),
+        lambda: book.log.append(RenameAction(1, name="Ball")),
+        lambda: book.prompt(4, 1),
+        lambda: book.log.append(RemoveAction(2)),
+        lambda: book.log.append(ResetAction()),
+        lambda: book.prompt(0, 3),
+    ]
+    names = [{}]
+    for step in steps:
+        step()
+        states.append(book.seen())
+        names.append({i: o.name for i, o in book.log.view.objects.items()})
+    for at in range(len(steps), 0, -1):
+        assert book.seen() == states[at]
+        assert {i: o.name for i, o in book.log.view.objects.items()} == names[at]
+        book.log.undo()
+    assert book.seen() == {}
+    for at in range(1, len(steps) + 1):
+        book.log.redo()
+        assert book.seen() == states[at]
+
+
+def test_a_new_edit_drops_what_could_be_redone_and_its_seqs_are_not_used_again():
+    book = Book()
+    book.prompt(0, 1)
+    dropped = book.prompt(0, 2)
+    book.log.undo()
+    assert book.log.can_redo
+    assert book.prompt(0, 3) > dropped
+    assert not book.log.can_redo
+    assert [e.seq for e in book.log.edits] == [1, 3]
+    assert 2 not in book.records.births()
+    with pytest.raises(Conflict, match="nothing to redo"):
+        book.log.redo()
+
+
+def test_an_empty_log_has_nothing_to_undo():
+    with pytest.raises(Conflict) as caught:
+        Book().log.undo()
+    assert caught.value.code == "nothing_to_undo"
+
+
+def test_reset_clears_what_was_before_it_only():
+    book = Book()
+    book.prompt(0, 1)
+    book.log.append(ResetAction())
+    assert book.seen() == {}
+    book.prompt(0, 2)
+    assert set(book.log.view.objects) == {2}
+
+
+def test_an_edit_that_came_to_nothing_is_taken_back_from_the_middle():
+    book = Book()
+    book.prompt(0, 1)
+    seq = book.log.append(PropagateAction("r", "forward", 0, (0, 3), (1,))).seq
+    book.log.append(RenameAction(1, name="Ball"))
+    book.log.retract(seq)
+    assert [e.kind for e in book.log.edits] == ["prompt", "rename"]
+    assert book.log.view.objects[1].name == "Ball"
+
+
+def test_a_run_is_seen_as_it_was_even_after_later_edits():
+    book = Book()
+    book.prompt(0, 1)
+    run = book.propagate(0, 3, 1)
+    book.prompt(2, 1, mark="later")
+    assert book.results.frame(2, [1], as_of=run).objects[0].rle.counts == f"t{run}-2-1"
+    assert book.results.frame(2).objects[0].rle.counts == "later3-2-1"
+
+
+def test_seeds_are_prompted_masks_and_the_first_up_to_date_one_met():
+    book = Book()
+    book.prompt(2, 1)
+    book.propagate(2, 9, 1)
+    seeds, joins = book.results.seeds((1,), [list(range(5, 10))])
+    assert [(s.frame_index, s.prompted) for s in seeds] == [(2, True), (5, False)]
+    assert joins == {0: 0}
+    book.prompt(7, 1)
+    seeds, joins = book.results.seeds((1,), [list(range(5, 10))])
+    # Frames 5 and 6 are out of date now: the object joins at the prompt.
+    assert [(s.frame_index, s.prompted) for s in seeds] == [(2, True), (7, True)]
+    assert joins == {0: 2}
+    assert book.results.seeds((1,), [[0, 1]])[1] == {}
+
+
+def test_ranges():
+    assert to_ranges([]) == []
+    assert to_ranges([5, 1, 2, 3, 8, 7]) == [[1, 3], [5, 5], [7, 8]]
