@@ -38,6 +38,9 @@ def create_app(settings: Settings) -> FastAPI:
     page = blocks.build()
     with page:
         api.expose(app)
+    # Gradio checks that a file named in a call is an upload only of a page that is "launched", which a
+    # mounted one never is: without this, any file of the server could be named.
+    page.has_launched = True
     served: FastAPI = gr.mount_gradio_app(
         app,
         page,

@@ -148,7 +148,9 @@ def plan(request: PromptRequest) -> Plan:
     if len(texts) > 1 and exemplars:
         raise InvalidInput("Boxes go with one text at a time: send one text with its boxes.", "invalid_prompt")
     if request.obj_id is not None and len(direct) > 1:
-        raise InvalidInput("One object takes one box: leave obj_id out to start an object for each box.", "invalid_prompt")
+        raise InvalidInput(
+            "One object takes one box: leave obj_id out to start an object for each box.", "invalid_prompt"
+        )
 
     concepts = tuple(Concept(t.text, exemplars) for t in texts)
     if exemplars and not texts:
@@ -161,7 +163,9 @@ def plan(request: PromptRequest) -> Plan:
         refine = ask if fresh or masks else None
         return Plan(concepts, tuple(Ask(request.obj_id, box=b) for b in direct), refine, request.obj_id)
     if len(direct) == 1:
-        return Plan((), (Ask(request.obj_id, points, labels, new, direct[0], masks, request.current),), None, request.obj_id)
+        return Plan(
+            (), (Ask(request.obj_id, points, labels, new, direct[0], masks, request.current),), None, request.obj_id
+        )
     asks = [Ask(None, box=b) for b in direct]
     if fresh or masks:
         asks.append(ask)

@@ -169,10 +169,11 @@ def _draw(ask: Ask, height: int, width: int, start: BoolMask | None = None) -> B
         mask = mask | disc if label else mask & ~disc
     for prompt in ask.masks:
         drawn = decode(prompt.rle)
-        if prompt.mode == "replace":
-            mask = drawn
-        else:
-            mask = mask | drawn if prompt.mode == "add" else mask & ~drawn
+        if prompt.mode == "add":
+            drawn = mask | drawn
+        elif prompt.mode == "subtract":
+            drawn = mask & ~drawn
+        mask = drawn
     return mask
 
 

@@ -31,6 +31,7 @@ BEHIND_BYTES = 64_000_000
 _KEPT_FORWARD = 8
 _HOP = 8
 """Decoding on over so many frames is quicker than a seek."""
+_JITTER = 4
 _RUN = 6
 """After so many frames in a row, decoding by several threads pays."""
 
@@ -48,7 +49,7 @@ class VideoFrames:
         self._index = index
         self._kept: OrderedDict[int, VideoFrame] = OrderedDict()
         self._kept_bytes = 0
-        self._room = 0
+        self._keep_behind = False
         self._turn: Turn | None = None
         self._size: tuple[int, int] | None = None
         self._container: InputContainer | None = None
@@ -75,15 +76,20 @@ class VideoFrames:
         Raises:
             InvalidMedia: nothing can be decoded there.
         """
-        self._in_a_row = self._in_a_row + 1 if frame_index == self._last_read + 1 else 0
-        backward = frame_index < self._last_read
+        step = frame_index - self._last_read
         self._last_read = frame_index
+        # Several clients that play forward together do not ask in perfect order.
+        if not -_JITTER <= step <= _JITTER:
+            self._in_a_row = 0
+        elif step > 0:
+            self._in_a_row += 1
         frame = self._kept.get(frame_index)
         if frame is None:
-            if backward:
-                self._room = BEHIND_BYTES
+            if step < 0:
+                self._in_a_row = 0
+                self._keep_behind = True
             elif self._in_a_row >= _RUN:
-                self._room = 0
+                self._keep_behind = False
             frame = self._decode(frame_index)
         return self._picture(frame)
 
@@ -100,7 +106,7 @@ class VideoFrames:
 
     def _decode(self, wanted: int) -> VideoFrame:
         row = self._in_a_row
-        if self._container is None or (self._threads_allowed and not self._threaded and row == _RUN):
+        if self._container is None or (self._threads_allowed and not self._threaded and row >= _RUN):
             self._open(threaded=self._threads_allowed and (wanted == 0 or row >= _RUN))
         found, frame = self._decode_to(wanted)
         if not found and self._threaded:
@@ -212,7 +218,7 @@ class VideoFrames:
         self._kept[at] = frame
         self._kept.move_to_end(at)
         while len(self._kept) > 1 and (
-            self._kept_bytes > BEHIND_BYTES or (self._room == 0 and len(self._kept) > _KEPT_FORWARD)
+            self._kept_bytes > BEHIND_BYTES or (len(self._kept) > _KEPT_FORWARD and not self._keep_behind)
         ):
             _, old = self._kept.popitem(last=False)
             self._kept_bytes -= sum(plane.buffer_size for plane in old.planes)

@@ -23,7 +23,7 @@ from backend.media.container import Turn, frames, open_container, packets, turn_
 from backend.media.index import Draft, Index, Ticks, demux, file_size, make_index
 from backend.media.limits import Limits, check_pixels, check_seconds
 
-_HEAD = 48
+_HEAD = 24
 """How many frames from the start are compared with the index."""
 # Their packets do not always show one frame each: frames left out (MPEG-4), never shown (VP8).
 _DOUBTFUL = frozenset({"mpeg4", "msmpeg4v1", "msmpeg4v2", "msmpeg4v3", "vp8", "h263", "flv1"})

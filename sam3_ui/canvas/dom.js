@@ -7,22 +7,42 @@ export const esc = (text) => String(text ?? "").replace(/[&<>"']/g, (c) => ESCAP
 
 export const clamp = (value, low, high) => Math.min(high, Math.max(low, value));
 
-/** Replace an element's content if it changed; the focused control with the same data-key keeps the focus. */
+/**
+ * Give an element this content if it changed. What is there already is kept and patched: a button
+ * that is being pressed stays the same button, and a focused control keeps the focus.
+ */
 export function paint(element, html) {
   if (element.s3html === html) return false;
-  const active = element.contains(document.activeElement) ? document.activeElement : null;
-  const key = active?.dataset.key;
-  const typed = active instanceof HTMLInputElement ? [active.value, active.selectionStart, active.selectionEnd] : null;
   element.s3html = html;
-  element.innerHTML = html;
-  if (!key) return true;
-  const again = element.querySelector(`[data-key="${CSS.escape(key)}"]`);
-  again?.focus({ preventScroll: true });
-  if (again instanceof HTMLInputElement && typed) {
-    again.value = typed[0];
-    if (typed[1] !== null) again.setSelectionRange(typed[1], typed[2]);
-  }
+  const next = document.createElement("template");
+  next.innerHTML = html;
+  patchChildren(element, next.content);
   return true;
+}
+
+function patchChildren(old, next) {
+  const kept = [...old.childNodes];
+  const coming = [...next.childNodes];
+  for (const [i, node] of coming.entries()) {
+    const at = kept[i];
+    if (!at) old.append(node);
+    else if (at.nodeType === node.nodeType && at.nodeName === node.nodeName && at.dataset?.key === node.dataset?.key) patch(at, node);
+    else at.replaceWith(node);
+  }
+  for (const node of kept.slice(coming.length)) node.remove();
+}
+
+function patch(old, next) {
+  if (old.nodeType !== Node.ELEMENT_NODE) {
+    if (old.data !== next.data) old.data = next.data;
+    return;
+  }
+  if (old.isEqualNode(next)) return;
+  for (const { name } of [...old.attributes]) if (!next.hasAttribute(name)) old.removeAttribute(name);
+  for (const { name, value } of next.attributes) if (old.getAttribute(name) !== value) old.setAttribute(name, value);
+  // What is being typed is not overwritten; else the field shows the new value.
+  if (old instanceof HTMLInputElement && old !== document.activeElement) old.value = next.value;
+  patchChildren(old, next);
 }
 
 /** A colour's numeral is white on the dark ones. */

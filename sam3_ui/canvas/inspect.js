@@ -4,6 +4,7 @@ import { shapeOf } from "./results.js";
 
 export function mountInspection(app) {
   const { state, parts } = app;
+  const scratch = new OffscreenCanvas(1, 1).getContext("2d", { willReadFrequently: true });
   const plain = (value) => (value instanceof Set ? [...value] : value instanceof Promise ? true : value);
 
   window.__sam3 = Object.freeze({
@@ -18,7 +19,9 @@ export function mountInspection(app) {
     /** The canvas's [r, g, b, a] at a point of the frame. */
     pixel(x, y) {
       const [px, py] = app.stage.project(x, y);
-      return [...parts.canvas.getContext("2d").getImageData(Math.round(px * devicePixelRatio), Math.round(py * devicePixelRatio), 1, 1).data];
+      // By way of a canvas made for reading: reading the stage itself would make it slow.
+      scratch.drawImage(parts.canvas, Math.round(px * devicePixelRatio), Math.round(py * devicePixelRatio), 1, 1, 0, 0, 1, 1);
+      return [...scratch.getImageData(0, 0, 1, 1).data];
     },
     /** What is stored for a frame: [{ id, area, box, score }], or null while it is not known. */
     masks(frame) {

@@ -77,6 +77,7 @@ export function createResults(app) {
     },
     /** Forget a removed object at once. */
     drop(id) {
+      version += 1; // what is on its way still holds it
       for (const frame of frames.values()) frame.objects.delete(id);
     },
     clear() {

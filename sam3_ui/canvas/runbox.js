@@ -29,7 +29,7 @@ export function mountRunBox(app) {
   function running() {
     const run = state.run;
     const share = run.total ? Math.min(1, run.done / run.total) : 0;
-    const rate = run.frames_per_second;
+    const rate = run.frames_per_second || app.runs.live().rate;
     const left = rate && run.total ? (run.total - run.done) / rate : null;
     const who = run.obj_ids?.length === 1 ? objectOf(state, run.obj_ids[0]).name : run.obj_ids && run.obj_ids.length < state.objects.length ? count(run.obj_ids.length, "object") : "all objects";
     const waiting = run.state === "queued" || !run.total;

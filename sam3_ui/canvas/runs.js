@@ -34,7 +34,7 @@ export function createRuns(app) {
     if (message.objects.some((o) => !state.objects.some((known) => known.id === o.id))) app.session.refresh();
     const seconds = (performance.now() - began) / 1000;
     const run = state.run ?? {};
-    store.set({ run: { ...run, state: "running", done: Math.max(seen, run.done ?? 0), frame_index: last, frames_per_second: run.frames_per_second ?? seen / seconds } });
+    store.set({ run: { ...run, state: "running", done: Math.max(seen, run.done ?? 0), frame_index: last, frames_per_second: run.frames_per_second || seen / Math.max(seconds, 0.05) } });
     if (state.following) app.player.show(message.frame_index);
     else if (message.frame_index === state.shown) app.stage.draw();
   }
@@ -122,6 +122,8 @@ export function createRuns(app) {
       stream = null;
       queue = [];
     },
-    live: () => ({ seen, last }),
+    /** The run as status tells it; it is not over here until its last frame has come. */
+    streaming: (run) => (stream && run && seen && run.state !== "queued" ? { ...run, state: "running" } : run),
+    live: () => ({ seen, last, rate: seen > 2 ? seen / ((performance.now() - began) / 1000) : 0 }),
   };
 }

@@ -27,7 +27,7 @@ export function createSession(app) {
       objects: status.objects ?? [],
       canUndo: Boolean(status.can_undo),
       canRedo: Boolean(status.can_redo),
-      run: status.run ?? null,
+      run: app.runs.streaming(status.run ?? null),
       edits: log.edits ?? [],
     });
     const ids = new Set(state.objects.map((o) => o.id));
@@ -228,12 +228,13 @@ export function createSession(app) {
     },
     reset: () => busy() || change("The session was not cleared", api.reset, "All objects removed. Undo brings them back."),
     async close(sid = state.sid) {
+      // Left first, so that nothing more is asked of it.
+      if (sid === state.sid) leave();
       try {
         await api.close(sid);
       } catch (error) {
         if (error.status !== 404) return app.toast.error("The session was not closed", error.message);
       }
-      if (sid === state.sid) leave();
       return undefined;
     },
     select(id) {

@@ -6,10 +6,13 @@ export function thumbnails(app, strip) {
   let owner = null;
   let wanted = [];
   let busy = 0;
+  let leaving = new AbortController();
 
   function forget() {
     for (const url of cache.values()) URL.revokeObjectURL(url);
     cache.clear();
+    leaving.abort();
+    leaving = new AbortController();
     owner = state.sid;
   }
 
@@ -24,7 +27,7 @@ export function thumbnails(app, strip) {
       const sid = state.sid;
       busy += 1;
       app.api
-        .frame(sid, n, 160, { priority: "low" })
+        .frame(sid, n, 160, { priority: "low", signal: leaving.signal })
         .then((blob) => {
           if (sid !== state.sid) return;
           cache.set(n, URL.createObjectURL(blob));
