@@ -1,0 +1,206 @@
+"""Workers that end, hang, stop or never start: only what they were doing is affected."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from backend.domain import Points, Text
+from backend.engines.registry import EngineSpec
+from backend.errors import EngineError
+from backend.sessions import wire
+from backend.sessions.run import Run, follow
+from backend.sessions.service import LOCAL_OWNER as ME
+from backend.sessions.service import Service
+from backend.sessions.session import PropagateRequest, Session
+from backend.workers.pool import Pool
+from tests.conftest import make_settings
+
+CLICK = Points(((0.3, 0.5),), (1,))
+OTHER = Points(((0.7, 0.5),), (1,))
+
+
+@pytest.fixture
+def start(tmp_path: Path, clip: Path) -> Iterator[Callable[..., tuple[Service, Pool]]]:
+    """Make a service on workers of its own."""
+    made: list[Service] = []
+
+    def make(step_seconds: float = 0.0, silence_seconds: float = 120.0, workers: int = 1) -> tuple[Service, Pool]:
+        spec = EngineSpec("fake", tmp_path / "cache", step_seconds=step_seconds)
+        pool = Pool([spec] * workers, silence_seconds)
+        service = Service(make_settings(tmp_path), pool)
+        service.start()
+        made.append(service)
+        return service, pool
+
+    yield make
+    for service in made:
+        service.stop()
+
+
+def session_on(service: Service, clip: Path) -> Session:
+    return service.start_session(service.upload(clip, "a.mp4", ME), ME)
+
+
+def prompt(session: Session, frame: int, *prompts, obj_id: int | None = None):
+    return session.prompt(frame, prompts or (CLICK,), obj_id).result(30).frame
+
+
+def frames_of(session: Session, run: Run) -> list[int]:
+    async def collect() -> list[int]:
+        return [frame.frame_index async for _, frame in follow(session, run)]
+
+    return asyncio.run(collect())
+
+
+def after_frames(session: Session, run: Run, count: int) -> threading.Event:
+    """An event that is set once the run has so many frames."""
+    reached = threading.Event()
+    unsubscribe = session.changes.subscribe(lambda: reached.set() if run.done >= count else None)
+    if run.done >= count:
+        reached.set()
+    del unsubscribe
+    return reached
+
+
+def test_a_killed_worker_is_replaced_and_the_run_goes_on_as_if_nothing_was(start, clip):
+    service, pool = start(step_seconds=0.05)
+    session = session_on(service, clip)
+    prompt(session, 0)
+    whole = frames_of(session, session.propagate(PropagateRequest(direction="forward")).result(30))
+    expected = wire.results_out(session)["results"]
+    session.undo().result(30)
+
+    run = session.propagate(PropagateRequest(direction="forward")).result(30)
+    assert after_frames(session, run, 4).wait(30)
+    killed = pool.status()[0].pid
+    os.kill(killed, signal.SIGKILL)
+    assert frames_of(session, run) == whole
+    assert run.state == "complete"
+    assert wire.results_out(session)["results"] == expected
+    assert pool.status()[0].pid != killed
+
+
+def test_a_prompt_on_a_killed_worker_is_answered_by_the_next_one(start, clip):
+    service, pool = start()
+    session = session_on(service, clip)
+    first = prompt(session, 0)
+    os.kill(pool.status()[0].pid, signal.SIGSTOP)
+    waiting = session.prompt(0, (OTHER,), 1)
+    os.kill(pool.status()[0].pid, signal.SIGKILL)
+    refined = waiting.result(30).frame
+    assert refined.objects[0].obj_id == first.objects[0].obj_id
+    assert refined.objects[0].box[2] > first.objects[0].box[2]
+
+
+@pytest.mark.parametrize("fault", ["#crash", "#hang"])
+def test_a_prompt_that_kills_its_worker_fails_alone(start, clip, fault):
+    service, _ = start(silence_seconds=2)
+    bad, good = session_on(service, clip), session_on(service, clip)
+    prompt(bad, 0)
+    prompt(good, 0)
+    doomed = bad.prompt(0, (Text(fault),), None)
+    with pytest.raises(EngineError) as caught:
+        doomed.result(60)
+    assert caught.value.code == "worker_lost"
+    assert prompt(good, 0, OTHER, obj_id=1).objects
+    assert prompt(bad, 0, OTHER, obj_id=1).objects
+    assert list(bad.objects) == [1]
+
+
+def test_a_stopped_worker_is_noticed_and_replaced(start, clip):
+    service, pool = start(step_seconds=0.05, silence_seconds=2)
+    session = session_on(service, clip)
+    prompt(session, 0)
+    run = session.propagate(PropagateRequest(direction="forward")).result(30)
+    assert after_frames(session, run, 2).wait(30)
+    os.kill(pool.status()[0].pid, signal.SIGSTOP)
+    assert frames_of(session, run) == list(range(12))
+
+
+def test_an_engine_that_raises_in_a_run_keeps_its_frames_and_says_why(start, clip):
+    service, _ = start()
+    session = session_on(service, clip)
+    prompt(session, 0)
+    session.prompt(0, (Text("#later-engine-error"),), None).result(30)
+    run = session.propagate(PropagateRequest(direction="forward")).result(30)
+    frames_of(session, run)
+    assert (run.state, run.code) == ("error", "out_of_memory")
+    assert session.status == "error"
+    # The session goes on.
+    again = session.propagate(PropagateRequest(direction="forward")).result(30)
+    assert frames_of(session, again) == list(range(12))
+    assert session.status == "ready"
+
+
+def test_cancel_keeps_what_was_computed_and_the_next_run_loses_no_frame(start, clip):
+    service, _ = start(step_seconds=0.05)
+    session = session_on(service, clip)
+    prompt(session, 0)
+    run = session.propagate(PropagateRequest(direction="forward")).result(30)
+    assert after_frames(session, run, 3).wait(30)
+    session.cancel().result(30)
+    assert run.state == "cancelled"
+    kept = frames_of(session, run)
+    assert 3 <= len(kept) < 12
+    assert sorted(map(int, wire.results_out(session)["results"])) == kept
+    session.cancel().result(30)
+    rest = session.propagate(PropagateRequest(direction="forward", start_frame_index=kept[-1])).result(30)
+    assert kept + frames_of(session, rest)[1:] == list(range(12))
+
+
+def test_a_click_waits_for_one_step_at_most_while_others_propagate(start, clip):
+    service, _ = start(step_seconds=0.2)
+    busy = [session_on(service, clip) for _ in range(3)]
+    for session in busy:
+        prompt(session, 0)
+    clicked = session_on(service, clip)
+    prompt(clicked, 0)
+    runs = [session.propagate(PropagateRequest(direction="forward")).result(30) for session in busy]
+    assert after_frames(busy[0], runs[0], 1).wait(30)
+    for _ in range(4):
+        before = sum(run.done for run in runs)
+        prompt(clicked, 0, OTHER, obj_id=1)
+        # Frames are counted, not seconds: the machine may be busy.
+        assert sum(run.done for run in runs) - before <= 2
+    for session in busy:
+        session.cancel().result(30)
+
+
+def test_a_session_that_is_closed_ends_its_run(start, clip):
+    service, pool = start(step_seconds=0.05)
+    session = session_on(service, clip)
+    prompt(session, 0)
+    run = session.propagate(PropagateRequest(direction="forward")).result(30)
+    assert after_frames(session, run, 1).wait(30)
+    service.close(session.id, ME)
+    assert run.state == "cancelled"
+    other = session_on(service, clip)
+    assert prompt(other, 0).objects
+    assert pool.status()[0].sessions == 1
+
+
+def test_an_engine_that_can_t_be_built_is_said_to_be_so(tmp_path, clip):
+    pool = Pool([EngineSpec("nonsense", tmp_path)])
+    service = Service(make_settings(tmp_path), pool)
+    service.start()
+    try:
+        video = service.upload(clip, "a.mp4", ME)
+        with pytest.raises(EngineError) as caught:
+            service.start_session(video, ME).prompt(0, (CLICK,), None).result(30)
+        assert caught.value.code == "unknown_engine"
+    finally:
+        service.stop()
+
+
+def test_sessions_are_spread_over_workers(start, clip):
+    service, pool = start(workers=2)
+    for _ in range(4):
+        prompt(session_on(service, clip), 0)
+    assert [slot.sessions for slot in pool.status()] == [2, 2]
