@@ -75,7 +75,8 @@ export function followRun(app, sid, request, on) {
       const { event_id: id } = await call.json();
       const reply = await fetch(app.api.url(`gradio_api/call/propagate/${id}`));
       await readEvents(reply, (event, data) => {
-        if (event === "generating" && data?.[0]) take({ type: "frame", seq: next, ...data[0] });
+        const [item] = data?.flat?.() ?? [];
+        if (event === "generating" && item) take({ type: "frame", seq: next, ...item });
         else if (event === "error") throw new Error(data?.error ?? "The run ended with an error.");
       });
       if (!left) end({ type: "complete" });

@@ -1,0 +1,255 @@
+"""The page itself: keys, zoom, the list of objects, themes, errors, reload, and no calls elsewhere."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from pycocotools import mask as coco
+
+from tests.e2e.person import Person
+
+pytestmark = pytest.mark.browser
+
+
+def test_the_canvas_reads_and_writes_rle_like_pycocotools(person: Person) -> None:
+    rng = np.random.default_rng(7)
+    masks = [(rng.random((h, w)) < rng.random()).astype(np.uint8) for h, w in rng.integers(1, 40, (30, 2))]
+    masks += [np.zeros((5, 7), np.uint8), np.ones((5, 7), np.uint8)]
+    big = np.zeros((270, 480), np.uint8)
+    cv2.ellipse(big, (200, 120), (90, 60), 30, 0, 360, 1, -1)
+    masks.append(big)
+    cases = []
+    for mask in masks:
+        counts = coco.encode(np.asfortranarray(mask))["counts"].decode()
+        cases.append({"counts": counts, "size": list(mask.shape), "data": mask.ravel().tolist()})
+    wrong = person.page.evaluate(
+        """async cases => {
+          const { decode, encode } = await import("/canvas/rle.js");
+          return cases.filter(({ counts, size, data }) => {
+            const mask = decode(counts, size);
+            return mask.data.some((v, i) => v !== data[i]) || encode(mask.data, size[1], size[0]) !== counts;
+          }).length;
+        }""",
+        cases,
+    )
+    assert wrong == 0
+
+
+def test_zoom_and_pan_keep_the_mask_on_the_object(person: Person) -> None:
+    person.sample().click(0.4, 0.4).settled()
+    x0, y0 = person.at(0.4, 0.4)
+    person.page.mouse.move(x0, y0)
+    person.page.mouse.wheel(0, -400)
+    person.until("s.zoom > 1.2")
+    assert person.at(0.4, 0.4) == pytest.approx((x0, y0), abs=1), "the wheel zooms about the pointer"
+    mark = person.page.locator(".pt").bounding_box()
+    assert mark is not None
+    assert (mark["x"] + mark["width"] / 2, mark["y"] + mark["height"] / 2) == pytest.approx((x0, y0), abs=1.5)
+    person.page.keyboard.down("Space")
+    person.page.mouse.down()
+    person.page.mouse.move(x0 + 60, y0 + 30, steps=5)
+    person.page.mouse.up()
+    person.page.keyboard.up("Space")
+    assert person.at(0.4, 0.4) == pytest.approx((x0 + 60, y0 + 30), abs=1.5), "Space-drag pans"
+    assert not person.state("playing"), "a Space that panned does not play"
+    assert len(person.state("edits")) == 1, "panning prompts nothing"
+    person.click(0.4, 0.4).settled()
+    assert len(person.state("edits")) == 2
+    assert person.state("edits")[-1]["prompts"][0]["points"][0] == pytest.approx([0.4, 0.4], abs=0.003)
+    person.press("f")
+    assert person.at(0.4, 0.4) == pytest.approx((x0, y0), abs=1)
+
+
+def test_objects_are_hidden_soloed_renamed_and_removed(person: Person) -> None:
+    person.sample()
+    bare = person.pixel(0.3, 0.4)
+    person.click(0.3, 0.4).settled()
+    person.press("n").click(0.7, 0.4).settled()
+    person.press("n")  # with nothing selected no mark covers the pixel
+    masked = person.pixel(0.3, 0.4)
+    assert masked != bare
+    person.page.get_by_role("button", name="Hide Object 1").click()
+    assert person.pixel(0.3, 0.4) == pytest.approx(bare, abs=4)
+    person.press("Shift+Digit1")
+    assert person.pixel(0.3, 0.4) == pytest.approx(masked, abs=4)
+    person.page.get_by_role("button", name="Show only Object 2").click()
+    assert person.pixel(0.3, 0.4) == pytest.approx(bare, abs=4)
+    person.page.get_by_role("button", name="Show only Object 2").click()
+    person.page.locator(".ob .nm .b").first.dblclick()
+    person.page.locator("input.rename").fill("Bike")
+    person.press("Enter")
+    person.until("s.objects[0].name === 'Bike' && s.edits.at(-1).kind === 'rename'")
+    assert person.page.locator(".tag").filter(has_text="Bike").count() == 1
+    person.press("1", "Delete")
+    person.until("s.objects.length === 1 && s.edits.at(-1).kind === 'remove'")
+    assert person.pixel(0.3, 0.4) == pytest.approx(bare, abs=4)
+    person.press("Control+z")
+    person.until("s.objects.length === 2")
+
+
+def test_a_click_on_another_mask_selects_it(person: Person) -> None:
+    person.sample().click(0.3, 0.4).settled()
+    person.press("n").click(0.7, 0.4).settled()
+    person.click(0.3, 0.41)
+    person.until("s.selected === 1")
+    assert len(person.state("edits")) == 2
+
+
+def test_the_timeline_scrubs_and_shows_what_is_where(person: Person) -> None:
+    person.sample().click(0.3, 0.4).settled()
+    assert person.page.locator(".pm").count() == 1
+    strip = person.page.locator(".strip").bounding_box()
+    assert strip is not None
+    person.page.mouse.click(strip["x"] + strip["width"] / 2, strip["y"] + 10)
+    person.until("Math.abs(s.shown - 72) <= 1")
+    person.page.locator(".pm").click()
+    person.until("s.shown === 0")
+    person.page.locator(".range i.z").hover()
+    person.page.mouse.down()
+    person.page.mouse.move(strip["x"] + strip["width"] / 2, strip["y"] - 6, steps=5)
+    person.page.mouse.up()
+    person.until("s.range && Math.abs(s.range[1] - 72) <= 1")
+    assert person.page.get_by_role("button", name=re.compile(r"^Propagate 7[234] frames")).is_visible()
+
+
+def test_keys_choose_tools_and_open_the_help(person: Person) -> None:
+    person.sample()
+    for key, tool in (("b", "box"), ("p", "brush"), ("e", "erase"), ("h", "pan"), ("v", "point")):
+        person.press(key)
+        person.until("s.tool === arg", tool)
+    person.press("?")
+    assert person.page.get_by_role("dialog").is_visible()
+    person.press("Escape")
+    assert person.page.get_by_role("dialog").count() == 0
+    person.press("t")
+    person.page.keyboard.type("box")
+    assert person.state("tool") == "point", "keys rest while something is typed"
+    person.press("Escape", "Alt+ArrowRight", "Enter")
+    person.settled()
+    assert len(person.objects()) == 1, "a point can be set from the keyboard"
+
+
+def test_a_reload_reopens_the_session(person: Person) -> None:
+    person.sample().click(0.3, 0.4).settled()
+    sid = person.state("sid")
+    person.page.reload()
+    person.until("s.view === 'work' && s.shown >= 0 && s.objects.length === 1")
+    assert person.state("sid") == sid
+    assert person.masks(0)
+
+
+def test_a_reload_rejoins_a_run(person: Person) -> None:
+    person.sample().click(0.3, 0.4).settled()
+    person.propagate()
+    person.until("s.run?.state === 'running' && s.run.done > 3")
+    person.page.reload()
+    person.page.wait_for_function("window.__sam3")
+    person.until("s.run?.state === 'running' && s.run.done > 10")
+    person.finished()
+    assert person.objects()[0]["computed"] == [[0, 143]]
+
+
+def test_an_error_in_a_run_is_a_sentence_with_a_way_on(person: Person) -> None:
+    person.sample().click(0.3, 0.4).settled()
+    person.find("#later-engine-error")
+    person.press("Escape", "Escape")
+    person.propagate().finished()
+    toast = person.page.get_by_role("alert")
+    toast.wait_for()
+    assert "The GPU ran out of memory." in toast.inner_text()
+    assert person.state("view") == "work"
+
+
+def test_a_file_that_is_no_video_is_refused_in_words(person: Person, tmp_path: Path) -> None:
+    fake = tmp_path / "not-a-video.mp4"
+    fake.write_bytes(b"this is no video" * 100)
+    with person.page.expect_file_chooser() as chooser:
+        person.page.get_by_role("button", name="Choose a video").click()
+    chooser.value.set_files(fake)
+    toast = person.page.get_by_role("alert")
+    toast.wait_for()
+    assert "not-a-video.mp4 could not be opened" in toast.inner_text()
+    person.until("s.view === 'empty'")
+    person.problems = [p for p in person.problems if "400" not in p]  # the browser logs the refusal itself
+
+
+def test_a_folder_of_frames_goes_as_one_zip(person: Person, tmp_path: Path) -> None:
+    files = []
+    for index in range(5):
+        path = tmp_path / f"{index:03}.png"
+        cv2.imwrite(str(path), np.full((60, 80, 3), index * 40, np.uint8))
+        files.append({"name": path.name, "bytes": list(path.read_bytes())})
+    person.page.evaluate(
+        """files => {
+          const data = new DataTransfer();
+          for (const f of files) data.items.add(new File([new Uint8Array(f.bytes)], f.name, { type: "image/png" }));
+          window.dispatchEvent(new DragEvent("drop", { dataTransfer: data }));
+        }""",
+        files,
+    )
+    person.until("s.view === 'work' && s.info?.total_frames === 5")
+
+
+@pytest.mark.parametrize("width", [1280, 1920])
+@pytest.mark.parametrize("theme", ["dark", "light"])
+def test_the_layout_holds_at_both_widths_and_themes(
+    visit: Callable[..., Person], server: str, tmp_path: Path, width: int, theme: str
+) -> None:
+    person = visit(server, width=width, height=width * 9 // 16, theme=theme)
+    person.sample().click(0.3, 0.4).settled()
+    person.page.screenshot(path=tmp_path / f"work-{theme}-{width}.png")
+    boxes = {
+        name: person.page.locator(f"[data-part={name}]").bounding_box()
+        for name in ("top", "rail", "ask", "mat", "stat", "time", "panel")
+    }
+    assert all(boxes.values()), boxes
+    top, rail, panel, time = (boxes[n] or {} for n in ("top", "rail", "panel", "time"))
+    assert top["height"] == 48
+    assert rail["width"] == 52
+    assert panel["width"] == (360 if width > 1440 else 304)
+    assert time["y"] + time["height"] == pytest.approx(width * 9 // 16, abs=1)
+    overflow = person.page.evaluate("document.documentElement.scrollWidth > innerWidth")
+    assert not overflow
+    dark = person.page.evaluate("document.body.classList.contains('dark')")
+    assert dark == (theme == "dark")
+    surface = person.page.evaluate("getComputedStyle(document.querySelector('.s3 .top')).backgroundColor")
+    assert surface == ("rgb(23, 24, 27)" if theme == "dark" else "rgb(250, 250, 251)")
+    person.page.get_by_role("button", name="Switch theme").click()
+    assert person.page.evaluate("document.body.classList.contains('dark')") != dark
+    loaded = "[...document.fonts].some(f => f.family.includes('Plex') && f.status === 'loaded')"
+    font = person.page.evaluate(loaded)
+    assert font, "IBM Plex is served by Gradio itself"
+
+
+def test_sessions_are_listed_opened_and_closed(person: Person) -> None:
+    person.sample()
+    sid = person.state("sid")
+    person.page.get_by_role("button", name="Sessions").click()
+    row = person.page.locator(".srow").filter(has_text=sid[:8])
+    row.wait_for()
+    row.get_by_role("button", name="Go on").click()
+    person.until("s.tab === 'video' && s.view === 'work'")
+    person.page.get_by_role("button", name="API").click()
+    text = person.page.locator(".sheet").inner_text()
+    assert "gradio_client" in text
+    assert "/api/v1/video/session/start" in text
+    person.page.get_by_role("button", name="Sessions").click()
+    row.get_by_role("button", name="Close").click()
+    row.wait_for(state="detached")
+    person.until("s.sid === null")
+
+
+def test_a_lost_websocket_falls_back_to_gradios_generator(visit: Callable[..., Person], server: str) -> None:
+    person = visit(server)
+    person.page.evaluate(
+        "() => { window.WebSocket = class { constructor() { throw new Error('no sockets here'); } }; }"
+    )
+    person.sample().click(0.3, 0.4).settled()
+    person.propagate().finished()
+    assert person.state("run")["state"] == "complete"
+    assert person.objects()[0]["computed"] == [[0, 143]]
