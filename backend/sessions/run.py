@@ -39,6 +39,21 @@ class Run:
     ended: float | None = None
     revived_at: int = -1
     """How many frames were done when a lost worker was last replaced."""
+    ended_callbacks: list[Callable[[], None]] = field(default_factory=list)
+
+    def stepped(self, frame_index: int, obj_ids: tuple[int, ...]) -> None:
+        """One more frame is stored."""
+        self.frames.append((frame_index, obj_ids))
+        self.state = "running"
+        if self.first_frame is None:
+            self.first_frame = time.monotonic()
+
+    def end(self, state: RunState) -> None:
+        self.ended = time.monotonic()
+        self.state = state
+        for callback in self.ended_callbacks:
+            callback()
+        self.ended_callbacks.clear()
 
     @property
     def active(self) -> bool:
