@@ -140,7 +140,7 @@ def encode(
         video.options = options or {}
         if rotation:
             video.set_display_rotation(-rotation)
-        audio: Any = out.add_stream(sound, rate=44100) if sound else None
+        audio: Any = out.add_stream(sound, rate=48000 if sound == "libopus" else 44100) if sound else None
         for number, time in enumerate(times):
             picture = np.rot90(paint(number, width, height), rotation // 90)
             frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(picture), "rgb24").reformat(format=pix_fmt)
@@ -157,7 +157,7 @@ def encode(
 
 def _sound(stream: Any, start: Fraction, seconds: float) -> Iterable[Any]:
     """A rising tone of that length, from `start` on."""
-    rate = 44100
+    rate = stream.codec_context.sample_rate
     total = round(seconds * rate)
     moments = np.arange(total) / rate
     wave = (0.3 * np.sin(2 * np.pi * (220 + 60 * moments) * moments)).astype(np.float32)

@@ -31,9 +31,8 @@ BEHIND_BYTES = 64_000_000
 _KEPT_FORWARD = 8
 _HOP = 8
 """Decoding on over so many frames is quicker than a seek."""
-_JITTER = 4
-_RUN = 6
-"""After so many frames in a row, decoding by several threads pays."""
+_THREADS = 4
+"""Frame threads delay each frame by their number, so a few are best for seeks as well."""
 
 
 class VideoFrames:
@@ -52,13 +51,11 @@ class VideoFrames:
         self._keep_behind = False
         self._turn: Turn | None = None
         self._size: tuple[int, int] | None = None
-        self._container: InputContainer | None = None
+        self._file: tuple[InputContainer, VideoStream] | None = None
         self._output: Iterator[tuple[int, VideoFrame]] = iter(())
-        self._threaded = False
-        self._threads_allowed = True
-        self._next = 0
+        self._threads = min(_THREADS, os.cpu_count() or 1)
+        self._next = -1
         """The frame that comes out of the decoder next; -1: none, a seek is needed."""
-        self._in_a_row = 0
         self._last_read = -1
 
     def __len__(self) -> int:
@@ -76,48 +73,42 @@ class VideoFrames:
         Raises:
             InvalidMedia: nothing can be decoded there.
         """
-        step = frame_index - self._last_read
-        self._last_read = frame_index
-        # Several clients that play forward together do not ask in perfect order.
-        if not -_JITTER <= step <= _JITTER:
-            self._in_a_row = 0
-        elif step > 0:
-            self._in_a_row += 1
         frame = self._kept.get(frame_index)
         if frame is None:
-            if step < 0:
-                self._in_a_row = 0
-                self._keep_behind = True
-            elif self._in_a_row >= _RUN:
-                self._keep_behind = False
+            # What was decoded on the way to a frame is kept, as the next step may be back; only
+            # who plays forward has no use for it.
+            self._keep_behind = not 0 < frame_index - self._last_read <= _HOP
             frame = self._decode(frame_index)
+        self._last_read = frame_index
         return self._picture(frame)
 
     def close(self) -> None:
         """Let go of the file and all frames. Idempotent."""
         self._kept.clear()
         self._kept_bytes = 0
+        self._close_file()
+
+    def _close_file(self) -> None:
         self._output = iter(())
-        if self._container is not None:
-            self._container.close()
-            self._container = None
+        self._next = -1
+        if self._file is not None:
+            self._file[0].close()
+            self._file = None
 
     # --- where to start ----------------------------------------------------------------------
 
     def _decode(self, wanted: int) -> VideoFrame:
-        row = self._in_a_row
-        if self._container is None or (self._threads_allowed and not self._threaded and row >= _RUN):
-            self._open(threaded=self._threads_allowed and (wanted == 0 or row >= _RUN))
         found, frame = self._decode_to(wanted)
-        if not found and self._threaded:
+        if not found and self._threads > 1:
             # An error in one thread can swallow good frames of the others.
-            self._threads_allowed = False
-            self._open(threaded=False)
+            self._threads = 1
+            self._open()
             found, frame = self._decode_to(wanted)
         if frame is None:
             raise InvalidMedia(f"Frame {wanted} can't be decoded: the file is damaged.")
         if not found:
             log.warning("frame %d of a video is damaged; another is shown for it", wanted)
+            self._keep(wanted, frame)
         return frame
 
     def _decode_to(self, wanted: int) -> tuple[bool, VideoFrame | None]:
@@ -131,7 +122,7 @@ class VideoFrames:
         behind = not 0 <= self._next <= wanted
         if behind or (int(index.key_frames[key]) > self._next and wanted - self._next > _HOP):
             self._seek(key)
-        before: VideoFrame | None = None
+        before = self._kept.get(wanted - 1)
         for at, frame in self._output:
             self._keep(at, frame)
             self._next = at + 1
@@ -143,44 +134,42 @@ class VideoFrames:
         self._next = -1
         return False, before
 
-    def _open(self, threaded: bool) -> VideoStream:
-        if self._container is not None:
-            self._container.close()
-        self._container = open_container(self._path)
-        stream = video_stream(self._container)
-        # Frame threads delay each frame by their number, so a lone frame is quicker without.
-        stream.thread_type = "AUTO" if threaded else "SLICE"
-        stream.thread_count = min(4, os.cpu_count() or 1)
-        self._threaded = threaded
-        self._next = -1
-        return stream
+    def _open(self) -> tuple[InputContainer, VideoStream]:
+        self._close_file()
+        container = open_container(self._path)
+        stream = video_stream(container)
+        stream.thread_type = "AUTO" if self._threads > 1 else "SLICE"
+        stream.thread_count = self._threads
+        self._file = container, stream
+        return self._file
 
     def _seek(self, key: int) -> None:
         """Make the decoder give out frames from `keys[key]` on."""
-        assert self._container is not None
-        back = 1
-        at = key
+        at, back = key, 1
         while at > 0:
-            stream = video_stream(self._container)
+            container, stream = self._file or self._open()
             try:
-                self._container.seek(int(self._index.keys[at]), stream=stream)
+                container.seek(int(self._index.keys[at]), stream=stream)
             except av.FFmpegError:
                 break
-            found = self._packets_from(key, stream)
-            if found is not None:
-                self._start(found, stream, int(self._index.key_frames[key]))
+            source = self._packets_from(key, container, stream)
+            if source is not None:
+                self._start(key, source, stream)
                 return
             # Some containers land behind the place asked for: ask for an earlier one.
             at, back = at - back, back * 2
-        stream = self._open(self._threaded)
-        found = self._packets_from(key, stream) or packets(self._container, stream)
-        self._start(found, stream, int(self._index.key_frames[key]))
+        container, stream = self._open()
+        source = self._packets_from(key, container, stream)
+        if source is None:
+            raise InvalidMedia("The video's file has changed: upload it again.")
+        self._start(key, source, stream)
 
-    def _packets_from(self, key: int, stream: VideoStream) -> Iterator[Packet[VideoStream]] | None:
+    def _packets_from(
+        self, key: int, container: InputContainer, stream: VideoStream
+    ) -> Iterator[Packet[VideoStream]] | None:
         """The packets from a key on, or None if the reading is past it already."""
-        assert self._container is not None
         wanted = int(self._index.keys[key])
-        rest = packets(self._container, stream)
+        rest = packets(container, stream)
         if key == 0:
             return rest
         for packet in rest:
@@ -195,7 +184,8 @@ class VideoFrames:
 
     # --- what comes out ----------------------------------------------------------------------
 
-    def _start(self, source: Iterator[Packet[VideoStream]], stream: VideoStream, first: int) -> None:
+    def _start(self, key: int, source: Iterator[Packet[VideoStream]], stream: VideoStream) -> None:
+        first = int(self._index.key_frames[key])
         self._output = self._numbered(frames(source, stream), first)
         self._next = first
 

@@ -179,7 +179,7 @@ class Library:
         return video
 
     def _below_roots(self, path_text: str) -> Path:
-        for root in self._roots:
+        for root in self._roots if path_text.strip() else []:
             try:
                 top = root.resolve(strict=True)
                 path = (top / path_text).resolve(strict=True)

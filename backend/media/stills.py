@@ -14,8 +14,8 @@ from backend.domain import Image
 from backend.errors import InvalidMedia
 from backend.media.limits import Limits, check_pixels
 
-_FORMATS = ("PNG", "JPEG", "MPO", "WEBP", "BMP")
-_FRAME_FORMATS = ("PNG", "JPEG", "MPO")
+_FORMATS = ("PNG", "JPEG", "WEBP", "BMP")
+_FRAME_FORMATS = ("PNG", "JPEG")
 _NUMBER = re.compile(r"(\d+)(?=\D*$)")
 _SUFFIXES = frozenset({".jpg", ".jpeg", ".png"})
 _TURNED = frozenset({5, 6, 7, 8})
@@ -90,6 +90,7 @@ def read_picture(path: Path, frame: bool = False) -> Image:
 
     Raises:
         InvalidMedia: it is no picture, or damaged.
+        FileNotFoundError: it is gone.
     """
     with _opened(path, frame) as picture:
         try:
@@ -125,6 +126,8 @@ def check_frames_alike(paths: list[Path], limits: Limits) -> tuple[int, int]:
 def _opened(path: Path, frame: bool) -> Pil.Image:
     try:
         return Pil.open(path, formats=_FRAME_FORMATS if frame else _FORMATS)
+    except FileNotFoundError:
+        raise
     except (OSError, SyntaxError, ValueError, ArithmeticError) as error:
         if frame:
             raise InvalidMedia("A frame is not a JPEG or PNG picture that can be read.") from error

@@ -68,6 +68,8 @@ class VideoWriter:
         self._closed = False
         self._sound: Sound | None = None
         try:
+            # FFmpeg opens the file when the first packet comes; this tells at once.
+            path.open("wb").close()
             self._out: OutputContainer = av.open(f"file:{path}", "w", format="mp4")
         except OSError as error:
             raise disk_error(error) from error

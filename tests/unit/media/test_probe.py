@@ -218,7 +218,7 @@ def test_a_video_of_enormous_frames_is_refused_before_decoding(
         assert data.count(old) == 1
         data = data.replace(old, new)
     clip.path.write_bytes(data)
-    with pytest.raises(error, match="too large|larger") as caught:
+    with pytest.raises(error, match=r"too large|larger") as caught:
         look(clip.path, limits_from(Settings(data_dir=tmp_path)))
     assert caught.value.code == ("too_many_pixels" if error is TooLarge else "invalid_media")
 
