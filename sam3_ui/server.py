@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import logging
 import socket
 from pathlib import Path
@@ -48,6 +49,8 @@ def create_app(settings: Settings) -> FastAPI:
         favicon_path=str(ROOT / "assets" / "favicon.png"),
         footer_links=["api"],
         ssr_mode=False,
+        # The endpoints are tools for agents too, where the extra `mcp` is installed.
+        mcp_server=importlib.util.find_spec("mcp") is not None,
         **blocks.mount_options(),
     )
     return served
