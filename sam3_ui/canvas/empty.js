@@ -10,6 +10,13 @@ const STEPS = [
   ["Fix and export", "Correct any frame, run again only what changed, then export masks, video or annotations."],
 ];
 
+// Ways to begin on the sample clip: a picture, and the prompt that its card sends.
+const EXAMPLES = [
+  { title: "Star", how: "One click", picture: "star.jpg", prompt: { type: "point", points: [[0.723, 0.21]], point_labels: [1] } },
+  { title: "Box", how: "A box around it", picture: "box.jpg", prompt: { type: "box", box: [0.35, 0.28, 0.235, 0.41], label: true } },
+  { title: "Ball", how: "One click; it hides and comes back", picture: "ball.jpg", prompt: { type: "point", points: [[0.157, 0.72]], point_labels: [1] } },
+];
+
 export function createEmpty(app) {
   const { store, state, parts } = app;
   const veil = document.createElement("div");
@@ -26,7 +33,12 @@ export function createEmpty(app) {
     const sample = !images && state.config?.sample;
     return `<div class="empty"><div class="drop">${icon(images ? "img" : "film", "big")}<h1>${images ? "Drop an image to start" : "Drop a video to start"}</h1><p class="muted">${what}</p>
       <div class="line"><button class="btn pri" data-do="choose">${images ? "Choose an image" : "Choose a video"}</button>${sample ? '<button class="btn" data-do="sample">Try the sample</button>' : ""}</div>
-      ${images ? "" : '<p class="muted sm">A GIF, an image, or a zip of numbered frames works too, and so does <a href="#" data-do="chooseFolder" style="text-decoration:underline">a folder of frames</a>.</p>'}</div></div>`;
+      ${images ? "" : '<p class="muted sm">A GIF, an image, or a zip of numbered frames works too, and so does <a href="#" data-do="chooseFolder" style="text-decoration:underline;white-space:nowrap">a folder of frames</a>.</p>'}</div>${sample === "sample.mp4" ? cards() : ""}</div>`;
+  }
+
+  function cards() {
+    const card = (e, i) => `<button class="card" data-do="example" data-example="${i}"><img class="pic" src="${esc(new URL(`canvas/examples/${e.picture}`, app.base).href)}" alt="" width="464" height="244"><span class="cap"><span class="b">${e.title}</span><small>${e.how}</small></span></button>`;
+    return `<div><p class="b" style="margin-bottom:10px">Examples</p><div class="smp">${EXAMPLES.map(card).join("")}</div></div>`;
   }
 
   function loading() {
@@ -75,6 +87,11 @@ export function createEmpty(app) {
       recent = []; // the list is an extra; a real problem shows in the connection badge
     }
   }
+
+  app.actions.example = async (button) => {
+    const { prompt } = EXAMPLES[Number(button.dataset.example)];
+    if (await app.actions.sample()) app.session.prompt(0, [prompt]);
+  };
 
   store.on(["view", "upload", "tab", "config", "model", "objects", "pending", "edits", "shown", "info"], draw);
   store.on(["view"], recall);

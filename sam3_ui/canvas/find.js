@@ -23,7 +23,8 @@ export function mountFind(app) {
     if (state.view !== "work") return "Describe what to find";
     if (!canText()) return "Finding by words needs SAM 3. Click or draw a box instead.";
     const known = words();
-    if (known.length) return `Find one of ${known.length} known words, like “${known.includes("person") ? "person" : known[0]}”`;
+    if (known.length > 3) return `Find one of ${known.length} known words, like “${known.includes("person") ? "person" : known[0]}”`;
+    if (known.length) return `Finds ${known.map((w) => `“${w}”`).join(", ")}. Click anything else, or draw a box.`;
     if (innerWidth < 1100) return "Find, like “silver car”";
     return innerWidth < 1440 ? "Describe what to find, like “silver car”" : "Describe what to find, like “silver car” or “person in a suit”";
   }
@@ -75,7 +76,9 @@ export function mountFind(app) {
       return;
     }
     const title = `No “${text}” on frame ${frame}`;
-    store.set({ answer: { title, text: reply.message || hintFor() } });
+    // The service's sentence may begin with the same words.
+    const said = (reply.message ?? "").replace(`${title}.`, "").trim();
+    store.set({ answer: { title, text: said || hintFor() } });
     app.say(title);
   }
 

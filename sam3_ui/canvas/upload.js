@@ -19,12 +19,15 @@ export function mountUpload(app) {
     try {
       const reply = await api.start(body);
       // Cancelled meanwhile: nobody will look at it.
-      if (mine !== ticket) return void api.close(reply.session_id).catch(() => undefined);
-      await app.session.open(reply.session_id);
+      if (mine !== ticket) {
+        api.close(reply.session_id).catch(() => undefined);
+        return false;
+      }
+      return await app.session.open(reply.session_id);
     } catch (error) {
       if (mine === ticket) fail(name, error);
+      return false;
     }
-    return undefined;
   }
 
   function fail(name, error) {
@@ -126,11 +129,14 @@ export function mountUpload(app) {
       parts.file.accept = [...(state.tab === "images" ? IMAGE : [...VIDEO, ...IMAGE])].map((e) => `.${e}`).join(",");
       parts.file.click();
     },
-    chooseFolder: () => parts.folder.click(),
+    chooseFolder(link, event) {
+      event.preventDefault();
+      parts.folder.click();
+    },
     sample() {
       const name = state.config.sample;
       store.set({ view: "loading" });
-      startFrom({ video_path: name }, name, ++ticket);
+      return startFrom({ video_path: name }, name, ++ticket);
     },
     cancelUpload() {
       ticket += 1;

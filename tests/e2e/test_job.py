@@ -70,6 +70,13 @@ def test_brush_paints_and_eraser_takes_away(person: Person) -> None:
     assert [e["prompts"][0]["mode"] for e in person.state("edits")] == ["add", "subtract"]
 
 
+def test_an_example_card_opens_the_sample_and_prompts_it(person: Person) -> None:
+    person.page.locator(".card").filter(has_text="Box").click()
+    person.until("s.objects.length === 1 && s.pending.length === 0")
+    assert person.masks(0)[0]["area"] > 0
+    assert person.state("edits")[0]["prompts"][0]["type"] == "box"
+
+
 def test_words_find_objects_or_say_what_is_known(person: Person) -> None:
     person.sample().find("things")
     assert len(person.objects()) == 2
