@@ -14,19 +14,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backend.domain import BoolMask, Image
-from backend.engines.lite import guided
+from backend.engines.lite import guided, match
+from backend.engines.lite.backbone import Backbone
 from backend.engines.lite.cues import sigmoid
+from backend.engines.lite.finds import PixelBox
 from backend.engines.lite.geodesic import distances
 from backend.engines.lite.palette import Palette, nearest
+from backend.engines.lite.rules import Clicks, Pixel, only_near, rooted, still_true
 from backend.engines.lite.solve import cut_out, edge_weights
+from backend.engines.lite.view import Crop, View, look
 
 Floats = NDArray[np.float32]
-Pixel = tuple[int, int]
-"""Column and row in the frame."""
-PixelBox = tuple[int, int, int, int]
-"""x0, y0, x1, y1 in the frame, ends exclusive."""
 
 LONG_SIDE = 428
+"""Longer side of the picture that is worked on."""
+_ENLARGED = 2.0
+"""How much a small picture is enlarged for it, at most."""
 _DISC = 0.012
 """Radius of a click's seeds, over the picture's width."""
 _STEP = 0.012
@@ -39,24 +42,11 @@ _ALIKE, _LINKED = 0.25, 0.001
 picture's width), and the cost of a pixel's way in them."""
 _HOLD = np.float32(2)
 """What a mask that is there already counts as evidence, away from new clicks."""
+_LOOKS = np.float32(2)
+"""What a cell's likeness to the seeds' looks counts at most, once there is a mask to compare with."""
+_TEMPERATURE = np.float32(0.25)
 _STRENGTH, _ROUNDS, _FLOOR = 0.5, 60, 0.05
 _PASSES = 3
-
-
-@dataclass(frozen=True, slots=True)
-class Clicks:
-    """Clicked pixels of the frame; `fresh` of them, counted from the end, are new."""
-
-    points: tuple[Pixel, ...]
-    labels: tuple[int, ...]
-    fresh: int
-
-    def of(self, label: int) -> list[Pixel]:
-        return [p for p, given in zip(self.points, self.labels, strict=True) if given == label]
-
-    def newest(self) -> list[tuple[Pixel, int]]:
-        start = len(self.points) - self.fresh
-        return list(zip(self.points[start:], self.labels[start:], strict=True))
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,12 +62,15 @@ class Still:
 
     Args:
         picture: RGB (H, W, 3).
+        backbone: the feature network; it looks when a mask is refined for the first time.
     """
 
-    def __init__(self, picture: Image) -> None:
+    def __init__(self, picture: Image, backbone: Backbone) -> None:
         self.picture = picture
+        self._backbone = backbone
+        self._view: View | None = None
         height, width = picture.shape[:2]
-        scale = LONG_SIDE / max(height, width)
+        scale = min(LONG_SIDE / max(height, width), _ENLARGED)
         self._width, self._height = max(round(width * scale), 4), max(round(height * scale), 4)
         way = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
         self._small = np.asarray(cv2.resize(picture, (self._width, self._height), interpolation=way), np.uint8)
@@ -90,7 +83,8 @@ class Still:
     @property
     def nbytes(self) -> int:
         arrays = (self.picture, self._small, self._lab, self._across, self._down)
-        return sum(a.nbytes for a in arrays) + self._palette.nbytes
+        view = 0 if self._view is None else self._view.nbytes
+        return sum(a.nbytes for a in arrays) + self._palette.nbytes + view
 
     # --- what is asked -----------------------------------------------------------------------
 
@@ -105,7 +99,7 @@ class Still:
         if start is not None and not start.any():
             start = None
         if start is not None:
-            clicks = _still_true(clicks, start)
+            clicks = still_true(clicks, start)
         on, off = clicks.of(1), clicks.of(0)
         if not on and start is None:
             return Cut(np.zeros(self.picture.shape[:2], np.bool_), 0.0)
@@ -120,7 +114,7 @@ class Still:
             new = [p for p, _ in clicks.newest()]
             away = self._away(new)
             # A part that stands apart and was never clicked on may go as a whole.
-            doubted = _rooted(held, self._small_points([p for p, label in clicks.newest() if not label]))
+            doubted = rooted(held, self._small_points([p for p, label in clicks.newest() if not label]))
             if not (doubted & self._discs(on, 1)).any() and (held & ~doubted).any():
                 away[doubted] = 0
             far = away > _NEAR * self._width
@@ -134,7 +128,7 @@ class Still:
         cut = self._finish(soft | pressed[1], evidence)
         mask = cut.mask & ~forbidden
         if start is not None:
-            mask = _only_near(mask, start, clicks.newest())
+            mask = only_near(mask, start, clicks.newest())
         for (x, y), label in clicks.newest():
             mask[y, x] = bool(label)
         return Cut(mask, cut.score)
@@ -184,17 +178,18 @@ class Still:
         soft = None if prior is None else np.where(prior > 0.5, 1, np.where(prior < -0.5, 0, 0.5)).astype(np.float32)
         mask = fore
         logits = geodesic
+        looks = self._looks(fore, back) if prior is not None else None
         for _ in range(_PASSES):
             logits = 3 * (geodesic + self._colour(fore, back, soft))
-            if prior is not None:
-                logits += prior
+            if prior is not None and looks is not None:
+                logits += prior + looks
             logits[pressed[1]] = _SURE
             logits[pressed[0]] = -_SURE
             logits[blocked] = -_SURE
             soft = cut_out(logits, self._across, self._down, _STRENGTH, _ROUNDS)
             mask = soft > 0.5
             if roots and prior is None:
-                mask = _rooted(mask, roots)
+                mask = rooted(mask, roots)
                 soft = soft * mask
             if not mask.any():
                 break
@@ -207,6 +202,30 @@ class Still:
         on = self._palette.count(fore, soft > 0.8)
         off = self._palette.count(back, soft < 0.2)
         return self._palette.contrast(on, off)
+
+    def _looks(self, fore: BoolMask, back: BoolMask) -> Floats:
+        """Whether the network sees each pixel more like one set of seeds than the other."""
+        if self._view is None:
+            self._view = look(self._backbone, self.picture, Crop(0, 0, max(self.picture.shape[:2])))
+        cells = match.describe(self._view)
+        on, off = self._cells(fore), self._cells(back)
+        # A disc may cover no cell by half; its best covered one stands for it.
+        known = cells[on >= max(min(float(on.max()), 0.5), 1e-6)], cells[(off > 0.3) & (on == 0)]
+        if not len(known[0]) or not len(known[1]):
+            return np.zeros((self._height, self._width), np.float32)
+        margin = ((cells @ known[0].T).max(1) - (cells @ known[1].T).max(1)) / _TEMPERATURE
+        coarse = np.clip(margin / 3, -1, 1).reshape(match.CELLS, match.CELLS)
+        side = max(self._width, self._height)
+        fine = cv2.resize(coarse, (side, side), interpolation=cv2.INTER_LINEAR)
+        return np.asarray(_LOOKS * fine[: self._height, : self._width], np.float32)
+
+    def _cells(self, mask: BoolMask) -> Floats:
+        """How much of each of the network's cells a mask covers, (cells²,); the picture lies top left."""
+        scale = match.CELLS / max(self._width, self._height)
+        size = max(round(self._width * scale), 1), max(round(self._height * scale), 1)
+        out = np.zeros((match.CELLS, match.CELLS), np.float32)
+        out[: size[1], : size[0]] = cv2.resize(mask.astype(np.float32), size, interpolation=cv2.INTER_AREA)
+        return out.ravel()
 
     def _grab(self, inside: BoolMask) -> BoolMask:
         """OpenCV's GrabCut, started from a region."""
@@ -283,40 +302,3 @@ class Still:
 def _depth(mask: BoolMask, least: float) -> BoolMask:
     """The pixels of a mask deeper in it than that."""
     return np.asarray(cv2.distanceTransform(mask.view(np.uint8), cv2.DIST_L2, 3) > least)
-
-
-def _rooted(mask: BoolMask, roots: Sequence[Pixel]) -> BoolMask:
-    """The connected parts of a mask that hold one of the points."""
-    count, labels = cv2.connectedComponents(mask.astype(np.uint8))
-    keep = np.zeros(count, np.bool_)
-    for x, y in roots:
-        keep[labels[y, x]] = True
-    keep[0] = False
-    return np.asarray(keep[labels])
-
-
-def _still_true(clicks: Clicks, start: BoolMask) -> Clicks:
-    """The clicks without the older ones that the mask contradicts by now."""
-    old = len(clicks.points) - clicks.fresh
-    kept = [
-        (point, label)
-        for i, (point, label) in enumerate(zip(clicks.points, clicks.labels, strict=True))
-        if i >= old or bool(start[point[1], point[0]]) == bool(label)
-    ]
-    return Clicks(tuple(p for p, _ in kept), tuple(label for _, label in kept), clicks.fresh)
-
-
-def _only_near(mask: BoolMask, start: BoolMask, newest: Sequence[tuple[Pixel, int]]) -> BoolMask:
-    """The start, changed only where a new click asks for it.
-
-    A positive click adds the connected new part that holds it, a negative one takes away the
-    connected part that holds it; whatever else a cut would change stays as it was.
-    """
-    out = start.copy()
-    on = [p for p, label in newest if label]
-    off = [p for p, label in newest if not label]
-    if on:
-        out |= _rooted(mask & ~start, on)
-    if off:
-        out &= ~_rooted(start & ~mask, off)
-    return out

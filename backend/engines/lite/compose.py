@@ -15,16 +15,19 @@ from backend.engines.lite.view import GRID, Crop
 
 Floats = NDArray[np.float32]
 
+_HELD = 0.5
+"""Share of a part that an object has to hold against others; of less, the rest is a rim of theirs."""
+
 _PAD = 3
 """Cells around a soft mask that the filter may still reach."""
 
 
 @dataclass(frozen=True, slots=True)
 class Painted:
-    """A frame's masks (H, W) by object, and the followed objects that had to give pixels to others."""
+    """A frame's masks (H, W) by object, and what the followed objects wanted and did not get."""
 
     masks: Mapping[int, BoolMask]
-    contested: frozenset[int]
+    lost: Mapping[int, BoolMask]
 
 
 def paint(picture: Image, crop: Crop, soft: Floats) -> tuple[slice, slice, Floats] | None:
@@ -79,7 +82,7 @@ def compose(picture: Image, tracked: Mapping[int, tuple[Crop, Floats]], given: M
         for rows, cols, soft in painted.values():
             np.maximum(best[rows, cols], soft, out=best[rows, cols])
     masks = dict(given)
-    contested = set()
+    lost: dict[int, BoolMask] = {}
     for obj_id in sorted(tracked):
         masks[obj_id] = np.zeros(size, np.bool_)
         if obj_id not in painted:
@@ -87,10 +90,24 @@ def compose(picture: Image, tracked: Mapping[int, tuple[Crop, Floats]], given: M
         rows, cols, soft = painted[obj_id]
         mine = soft > 0.5
         if not alone:
-            wanted = int(mine.sum())
-            mine &= (soft >= best[rows, cols]) & ~taken[rows, cols]
+            wanted = mine
+            mine = _without_rims(wanted, wanted & (soft >= best[rows, cols]) & ~taken[rows, cols])
             taken[rows, cols] |= mine
-            if int(mine.sum()) < wanted:
-                contested.add(obj_id)
+            if (mine != wanted).any():
+                lost[obj_id] = np.zeros(size, np.bool_)
+                lost[obj_id][rows, cols] = wanted & ~mine
         masks[obj_id][rows, cols] = mine
-    return Painted(masks, frozenset(contested))
+    return Painted(masks, lost)
+
+
+def _without_rims(wanted: BoolMask, held: BoolMask) -> BoolMask:
+    """What an object holds, less the parts it lost most of: a leak into another object leaves a rim.
+
+    The part of which it holds the most always stays: that may be the object half behind another.
+    """
+    count, labels = cv2.connectedComponents(wanted.astype(np.uint8), connectivity=8)
+    before = np.bincount(labels.ravel(), minlength=count)
+    after = np.bincount(labels[held], minlength=count)
+    keep = after >= _HELD * before
+    keep[1 + int(after[1:].argmax()) if count > 1 else 0] = True
+    return np.asarray(held & keep[labels], np.bool_)

@@ -61,7 +61,7 @@ class LiteEngine:
         cv2.setNumThreads(1)
         with _translated():
             self._backbone = Backbone(cache_dir)
-            self._finder = Finder()
+            self._finder = Finder(cache_dir)
         self.info = EngineInfo(
             name="lite",
             title="Lite",
@@ -149,5 +149,5 @@ class LiteEngine:
         if handle.closed:
             raise EngineError("This session is closed.", "session_closed")
         if handle.still is None or handle.still[0] != frame_index:
-            handle.still = (frame_index, Still(handle.frames.read(frame_index)))
+            handle.still = (frame_index, Still(handle.frames.read(frame_index), self._backbone))
         return handle.still[1]

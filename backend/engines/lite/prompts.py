@@ -8,8 +8,10 @@ import numpy as np
 
 from backend.domain import BoolMask, Box, MaskPrompt, Points, PromptRequest, Rle, point_px
 from backend.engines.base import Ask, Concept, plan
-from backend.engines.lite.clicks import Clicks, Cut, PixelBox, Still
-from backend.engines.lite.words import Finder, box_iou
+from backend.engines.lite.clicks import Cut, Still
+from backend.engines.lite.finds import PixelBox, box_iou
+from backend.engines.lite.rules import Clicks
+from backend.engines.lite.words import Finder
 from backend.errors import InvalidInput
 from backend.masks import decode
 

@@ -114,12 +114,12 @@ class Run:
         followed = {i: t.shape for i, t in self._tracks.items() if i not in given}
         soft = {i: (past.crop, past.soft) for i, past in followed.items() if past is not None}
         painted = compose(scene.picture, soft, given)
-        for obj_id in painted.contested:
-            others = np.zeros(self._size, np.bool_)
+        for obj_id, lost in painted.lost.items():
+            taken = lost.copy()
             for other, mask in painted.masks.items():
                 if other != obj_id:
-                    others |= mask
-            self._tracks[obj_id].give_up(cut_mask(others, soft[obj_id][0]))
+                    taken |= mask
+            self._tracks[obj_id].give_up(cut_mask(taken, soft[obj_id][0]))
         ids = tuple(sorted(self._tracks))
         masks = np.zeros((len(ids), *self._size), np.bool_)
         scores = []

@@ -2,93 +2,51 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 
-import cv2
-import numpy as np
-from numpy.typing import NDArray
-
 from backend.domain import Image
-from backend.engines.lite.clicks import PixelBox
+from backend.engines.lite.backbone import Classifier
+from backend.engines.lite.faces import Faces
+from backend.engines.lite.finds import Find
+from backend.engines.lite.nouns import NOUNS, find_noun
 
-_CASCADES = Path(cv2.__file__).parent / "data"
-_FACE_WORDS = ("face", "faces", "human face", "human faces")
-_LONG_SIDE = 640
-"""Longer side of the picture that faces are looked for in."""
-_SMALLEST_FACE = 24
-_SAME_FACE = 0.4
-"""Overlap (IoU) at which two detectors mean the same face."""
-_BAR, _CERTAIN = 2.0, 8.0
-"""Margins of the second detector: what a face needs, and what is as good as certain."""
-
-WORDS = ("face",)
+WORDS = ("face", *NOUNS)
 """The words that are known, in the singular, as people are told."""
 
+_ARTICLES = ("a ", "an ", "the ", "one ", "all ", "every ", "any ", "my ")
+_ALSO = {also: noun for noun, meaning in NOUNS.items() for also in meaning.also} | {"human face": "face"}
 
-@dataclass(frozen=True, slots=True)
-class Find:
-    """A thing that was found: its box in frame pixels, and how sure that is, in [0, 1]."""
 
-    box: PixelBox
-    score: float
+def known_word(text: str) -> str | None:
+    """The word of `WORDS` that a text means, plural and articles aside; None where it is another."""
+    bare = " ".join(text.lower().split()).strip(" .!?")
+    for article in _ARTICLES:
+        bare = bare.removeprefix(article)
+    for form in (bare, bare.removesuffix("s"), bare.removesuffix("es")):
+        word = _ALSO.get(form, form)
+        if word in WORDS:
+            return word
+    return None
 
 
 class Finder:
-    """Answers words with boxes."""
+    """Answers words with boxes.
 
-    def __init__(self) -> None:
-        self._faces, self._checks = (
-            cv2.CascadeClassifier(str(_CASCADES / f"haarcascade_frontalface_{name}.xml")) for name in ("alt", "default")
-        )
+    Args:
+        cache_dir: where the classifier is kept; it is made and loaded when first needed.
+    """
+
+    def __init__(self, cache_dir: Path) -> None:
+        self._cache_dir = cache_dir
+        self._faces = Faces()
+        self._classifier: Classifier | None = None
 
     def find(self, text: str, picture: Image) -> list[Find]:
         """The things that a text names on an RGB picture, the surest first; none for unknown words."""
-        words = " ".join(text.lower().split())
-        for article in ("a ", "an ", "the ", "all ", "every "):
-            words = words.removeprefix(article)
-        return self._find_faces(picture) if words in _FACE_WORDS else []
-
-    def _find_faces(self, picture: Image) -> list[Find]:
-        """Frontal faces: what two detectors agree on, since each alone sees faces in leaves."""
-        height, width = picture.shape[:2]
-        scale = _LONG_SIDE / max(height, width)
-        size = max(round(width * scale), 1), max(round(height * scale), 1)
-        if min(size) < _SMALLEST_FACE:
+        word = known_word(text)
+        if word is None:
             return []
-        small = cv2.resize(picture, size, interpolation=cv2.INTER_AREA)
-        grey = np.asarray(cv2.cvtColor(small, cv2.COLOR_RGB2GRAY), np.uint8)
-        found = []
-        checks = _detect(self._checks, grey, 4)
-        for box, _ in _detect(self._faces, grey, 3):
-            margin = max((m for other, m in checks if box_iou(box, other) > _SAME_FACE), default=0.0)
-            if margin > _BAR:
-                x0, y0, x1, y1 = (v / scale for v in box)
-                left, top = min(int(x0), width - 1), min(int(y0), height - 1)
-                right, low = max(min(round(x1), width), left + 1), max(min(round(y1), height), top + 1)
-                found.append(Find((left, top, right, low), min(margin / _CERTAIN, 1.0)))
-        return sorted(found, key=lambda f: (-f.score, f.box))
-
-
-def _detect(detector: cv2.CascadeClassifier, grey: NDArray[np.uint8], neighbours: int) -> list[tuple[PixelBox, float]]:
-    """A cascade's boxes (x0, y0, x1, y1) and their margins over its last stage's bar."""
-    boxes, _, margins = detector.detectMultiScale3(
-        grey,
-        scaleFactor=1.1,
-        minNeighbors=neighbours,
-        minSize=(_SMALLEST_FACE, _SMALLEST_FACE),
-        outputRejectLevels=True,
-    )
-    return [
-        ((int(x), int(y), int(x + w), int(y + h)), float(margin))
-        for (x, y, w, h), margin in zip(boxes, np.ravel(np.asarray(margins)), strict=True)
-    ]
-
-
-def box_iou(a: PixelBox, b: PixelBox) -> float:
-    """The overlap of two boxes."""
-    w, h = min(a[2], b[2]) - max(a[0], b[0]), min(a[3], b[3]) - max(a[1], b[1])
-    if w <= 0 or h <= 0:
-        return 0.0
-    shared = w * h
-    return shared / ((a[2] - a[0]) * (a[3] - a[1]) + (b[2] - b[0]) * (b[3] - b[1]) - shared)
+        if word == "face":
+            return self._faces.find(picture)
+        self._classifier = self._classifier or Classifier(self._cache_dir)
+        return find_noun(self._classifier, NOUNS[word], picture)

@@ -95,7 +95,7 @@ def easy_clip(frames: int = 12) -> Clip:
 def crossing_clip(frames: int = 12) -> Clip:
     """A red and a blue shape that pass each other, the blue one in front."""
     return make_clip(
-        [Shape(1, 50, 85, 10, 0, 28, (190, 60, 50)), Shape(2, 190, 100, -10, 0, 26, (50, 70, 190))], frames
+        [Shape(1, 50, 85, 14, 0, 28, (190, 60, 50)), Shape(2, 190, 100, -14, 0, 26, (50, 70, 190))], frames
     )
 
 

@@ -1,0 +1,126 @@
+"""Parts of the embedded engine that can go wrong by themselves."""
+
+from __future__ import annotations
+
+import io
+import pickle
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from backend.engines.lite import LiteEngine
+from backend.engines.lite.backbone import SIZE, Backbone
+from backend.engines.lite.geodesic import distances
+from backend.engines.lite.guided import refine, work_size
+from backend.engines.lite.solve import cut_out, edge_weights
+from backend.engines.lite.view import Crop, crop_of, cut, cut_mask
+from backend.engines.lite.weights import load_weights, read_legacy
+from backend.engines.lite.words import WORDS, known_word
+from tests.unit.engines.clips import iou, texture
+
+
+def test_the_weights_are_whole() -> None:
+    weights = load_weights()
+    assert weights["_conv_stem.weight"].shape == (32, 3, 3, 3)
+    assert weights["_fc.weight"].shape == (1000, 1280)
+    assert all(np.isfinite(v).all() for v in weights.values())
+
+
+def test_a_hostile_weight_file_runs_nothing(tmp_path: Path) -> None:
+    class Hostile:
+        def __reduce__(self) -> tuple[object, ...]:
+            return (Path.touch, (tmp_path / "ran",))
+
+    with pytest.raises(pickle.UnpicklingError):
+        read_legacy(io.BytesIO(pickle.dumps(Hostile())))
+    assert not (tmp_path / "ran").exists()
+
+
+def test_a_damaged_cache_is_made_anew(tmp_path: Path) -> None:
+    picture = texture(1, SIZE, SIZE, (120, 120, 120))
+    expected = Backbone(tmp_path).features(picture)
+    (cached,) = tmp_path.iterdir()
+    cached.write_bytes(cached.read_bytes()[:1000])
+    for got, wanted in zip(Backbone(tmp_path).features(picture), expected, strict=True):
+        assert np.array_equal(got, wanted)
+    assert [p.name for p in tmp_path.iterdir()] == [cached.name]
+
+
+def test_features_are_standardised(engine: LiteEngine, tmp_path: Path) -> None:
+    taps = Backbone(tmp_path).features(texture(2, SIZE, SIZE, (120, 110, 90)))
+    assert [t.shape for t in taps] == [(96, 96, 24), (48, 48, 40), (24, 24, 112)]
+    assert all(0.2 < float(t.std()) < 3 for t in taps)
+
+
+def test_a_cut_follows_the_edge_and_drops_noise() -> None:
+    truth = np.zeros((40, 60), np.bool_)
+    truth[10:30, 20:45] = True
+    lab = np.repeat(truth[..., None], 3, -1).astype(np.float32) * 0.3
+    evidence = np.where(truth, 1.5, -1.5) + np.random.default_rng(0).normal(0, 2, truth.shape)
+    soft = cut_out(evidence.astype(np.float32), *edge_weights(lab, 0.08), strength=0.35, rounds=60)
+    assert soft.min() >= 0
+    assert soft.max() <= 1
+    assert iou(soft > 0.5, truth) > 0.97
+
+
+def test_geodesic_distance_climbs_no_walls() -> None:
+    lab = np.zeros((20, 40, 3), np.float32)
+    lab[:, 20:] = 0.5
+    seed = np.zeros((20, 40), np.bool_)
+    seed[10, 5] = True
+    near, nothing = distances(lab, (seed, np.zeros_like(seed)), step=0.01, rounds=2)
+    assert near[10, 5] == 0
+    assert near[10, 15] == pytest.approx(0.1, rel=0.01)
+    assert near[10, 25] > 0.6
+    assert nothing.min() > 1e5
+
+
+@pytest.mark.parametrize("side", [40, 900])
+def test_a_guided_mask_follows_the_picture(side: int) -> None:
+    truth = np.zeros((side, side), np.bool_)
+    truth[side // 4 : side // 2, side // 4 : -side // 4] = True
+    picture = np.where(truth[..., None], np.uint8(220), np.uint8(40)).repeat(3, -1).astype(np.uint8)
+    rows, cols = work_size(side, side)
+    rough = np.zeros((rows, cols), np.float32)
+    rough[rows // 4 + 2 : rows // 2 + 2, cols // 4 + 2 : -cols // 4 + 2] = 1
+    assert iou(refine(picture, rough) > 0.5, truth) > 0.9
+
+
+@pytest.mark.parametrize("crop", [Crop(-30, -20, 100), Crop(10, 5, 64), Crop(-500, -500, 1300), Crop(150, 90, 80)])
+def test_a_crop_shows_what_lies_there(crop: Crop) -> None:
+    picture = np.zeros((120, 200, 3), np.uint8)
+    picture[40:80, 60:180] = 255
+    seen = cut(picture, crop)
+    assert seen.shape == (SIZE, SIZE, 3)
+    cover = cut_mask(picture[..., 0] > 0, crop, SIZE)
+    inside = cut_mask(np.ones((120, 200), np.bool_), crop, SIZE) > 0.99
+    assert np.abs(cover - seen[..., 0] / 255)[inside].mean() < 0.02
+
+
+def test_a_crop_holds_its_object() -> None:
+    mask = np.zeros((100, 300), np.bool_)
+    assert crop_of(mask) is None
+    mask[20:50, 200:290] = True
+    crop = crop_of(mask)
+    assert crop is not None
+    assert float(cut_mask(mask, crop, 200).sum()) * (crop.side / 200) ** 2 == pytest.approx(mask.sum(), rel=0.02)
+
+
+@pytest.mark.parametrize(
+    ("text", "word"),
+    [
+        ("the Dogs", "dog"),
+        ("buses", "bus"),
+        ("a plane", "airplane"),
+        ("faces", "face"),
+        ("dog collar", None),
+        ("s", None),
+    ],
+)
+def test_known_words(text: str, word: str | None) -> None:
+    assert known_word(text) == word
+
+
+def test_every_advertised_word_is_known() -> None:
+    assert all(known_word(word) == word for word in WORDS)
