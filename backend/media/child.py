@@ -20,7 +20,7 @@ from backend.errors import InvalidMedia, ServiceError
 from backend.media.limits import Limits
 
 Found = tuple[dict[str, Any], bytes]
-"""What a probe function returns: the fields of a `Probe`, and its index as npz bytes."""
+"""What a probe function returns: the fields of a `Probe`, and its index as bytes."""
 ProbeFunction = Callable[[Path, Limits, Fraction | None, Callable[[float], None]], Found]
 
 

@@ -1,7 +1,7 @@
 """The library of videos: uploads and server-side files, who owns them, and when they go.
 
 On disk, below the uploads folder: `<id>/source` (the file, a folder of frames, or a link to a
-server-side file), `<id>/source.index.npz` and `<id>/meta.json`; `incoming/<token>/` while a video
+server-side file), `<id>/source.index` and `<id>/meta.json`; `incoming/<token>/` while a video
 is taken in. A video appears by one rename and is listed only while its `meta.json` exists.
 """
 
@@ -14,12 +14,12 @@ import shutil
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 from backend.domain import Video
 from backend.errors import NotFound, TooLarge
@@ -27,11 +27,18 @@ from backend.media.archive import is_zip, unpack_frames
 from backend.media.disk import disk_errors
 from backend.media.index import sidecar
 from backend.media.limits import Limits, limits_from
-from backend.media.names import display_name
-from backend.media.probe import Probe, check_fps, probe
+from backend.media.probe import check_fps, probe
+from backend.media.records import (
+    OnProgress,
+    Progress,
+    bytes_left,
+    folders_in,
+    new_video,
+    video_from_record,
+    video_record,
+)
 from backend.settings import Settings
 
-OnProgress = Callable[[float], None]
 _INCOMING = "incoming"
 _SOURCE = "source"
 _META = "meta.json"
@@ -90,7 +97,7 @@ class Library:
             DiskFull: it can't be stored.
         """
         check_fps(fps)
-        tell = _Telling(on_progress)
+        tell = Progress(on_progress)
         with self._incoming() as folder:
             stored = folder / _SOURCE
             if isinstance(source, Path):
@@ -121,7 +128,7 @@ class Library:
         """
         check_fps(fps)
         path = self._below_roots(path_text)
-        tell = _Telling(on_progress)
+        tell = Progress(on_progress)
         with self._incoming() as folder:
             stored = folder / _SOURCE
             if path.is_file() and is_zip(path):
@@ -146,7 +153,7 @@ class Library:
                 self._taking_in.discard(folder)
 
     def _receive(self, source: BinaryIO, target: Path, on_progress: OnProgress) -> None:
-        total = _remaining(source)
+        total = bytes_left(source)
         limit = self._limits.max_bytes
         received = 0
         with target.open("xb") as out:
@@ -170,8 +177,8 @@ class Library:
         if found.kind == "video":
             sidecar(stored).write_bytes(found.index.to_bytes())
         video_id = secrets.token_urlsafe(16)
-        video = _video(video_id, self._folder / video_id / _SOURCE, display_name(name), found)
-        (folder / _META).write_text(json.dumps(_meta(video, owner)))
+        video = new_video(video_id, self._folder / video_id / _SOURCE, name, found)
+        (folder / _META).write_text(json.dumps(video_record(video, owner)))
         folder.rename(self._folder / video_id)
         with self._lock:
             self._entries[video_id] = _Entry(video, owner, time.time())
@@ -252,8 +259,8 @@ class Library:
                 long a time.
         """
         with self._lock:
-            left = [f for f in _folders(self._folder / _INCOMING) if f not in self._taking_in]
-            for folder in _folders(self._folder):
+            left = [f for f in folders_in(self._folder / _INCOMING) if f not in self._taking_in]
+            for folder in folders_in(self._folder):
                 video_id = folder.name
                 if not _ID.fullmatch(video_id) or video_id in self._holds or video_id in self._doomed:
                     continue
@@ -280,7 +287,7 @@ class Library:
         meta = self._folder / video_id / _META
         try:
             fields = json.loads(meta.read_text())
-            entry = _Entry(_video_from(fields, meta.with_name(_SOURCE)), fields["owner"], meta.stat().st_mtime)
+            entry = _Entry(video_from_record(fields, meta.with_name(_SOURCE)), fields["owner"], meta.stat().st_mtime)
         except (OSError, ValueError, KeyError, TypeError):
             return None
         self._entries[video_id] = entry
@@ -291,79 +298,5 @@ class Library:
         shutil.rmtree(self._folder / video_id, ignore_errors=True)
 
 
-class _Telling:
-    """Progress that only grows, however many steps report to it."""
-
-    def __init__(self, on_progress: OnProgress | None) -> None:
-        self._on_progress = on_progress
-        self._told = -1.0
-
-    def part(self, start: float, stop: float) -> OnProgress:
-        """A callback for the step between two parts of the whole."""
-
-        def tell(done: float) -> None:
-            value = start + (stop - start) * done
-            if self._on_progress is not None and value > self._told:
-                self._told = value
-                self._on_progress(value)
-
-        return tell
-
-
 def _unknown() -> NotFound:
     return NotFound("There is no such video: it was deleted, or never uploaded.", "video_not_found")
-
-
-def _remaining(source: BinaryIO) -> int:
-    """How many bytes are left to read; 0 where that is unknown."""
-    try:
-        here = source.tell()
-        end = source.seek(0, 2)
-        source.seek(here)
-        return end - here
-    except (OSError, AttributeError, ValueError):
-        return 0
-
-
-def _folders(parent: Path) -> list[Path]:
-    try:
-        return [path for path in parent.iterdir() if path.is_dir() and not path.is_symlink()]
-    except OSError:
-        return []
-
-
-def _video(video_id: str, path: Path, name: str, found: Probe) -> Video:
-    return Video(
-        id=video_id,
-        path=path,
-        name=name,
-        width=found.width,
-        height=found.height,
-        fps=found.fps,
-        num_frames=found.num_frames,
-        duration=found.duration,
-        kind=found.kind,
-        fps_assumed=found.fps_assumed,
-        has_audio=found.has_audio,
-    )
-
-
-def _meta(video: Video, owner: str) -> dict[str, Any]:
-    return {
-        "owner": owner,
-        "id": video.id,
-        "name": video.name,
-        "width": video.width,
-        "height": video.height,
-        "fps": str(video.fps),
-        "num_frames": video.num_frames,
-        "duration": video.duration,
-        "kind": video.kind,
-        "fps_assumed": video.fps_assumed,
-        "has_audio": video.has_audio,
-    }
-
-
-def _video_from(fields: dict[str, Any], path: Path) -> Video:
-    rest = {name: value for name, value in fields.items() if name not in ("owner", "fps")}
-    return Video(path=path, fps=Fraction(fields["fps"]), **rest)

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from backend.errors import TooLarge
-from backend.settings import Settings
+
+if TYPE_CHECKING:
+    # The probe's child starts in half the time without the settings' machinery.
+    from backend.settings import Settings
 
 
 @dataclass(frozen=True, slots=True)

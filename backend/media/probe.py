@@ -134,7 +134,7 @@ def _listen(output: IO[bytes], on_progress: Callable[[float], None] | None) -> P
             length = int(message["bytes"])
             data = output.read(length) if 0 <= length <= _MAX_INDEX else b""
             return _probe_from(message["found"], Index.from_bytes(data))
-        except (ValueError, TypeError, KeyError) as error:
+        except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
             raise InvalidMedia(NOT_MEDIA) from error
     return None
 

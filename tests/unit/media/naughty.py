@@ -7,6 +7,7 @@ import os
 import sys
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -49,6 +50,14 @@ def write(path: Path, limits: Limits, fps: Fraction | None, on_progress: Progres
 
 def lie(path: Path, limits: Limits, fps: Fraction | None, on_progress: Progress) -> Answer:
     return {"kind": "../../etc", "width": "wide"}, b"not an index"
+
+
+def nest(path: Path, limits: Limits, fps: Fraction | None, on_progress: Progress) -> Answer:
+    """Answers with JSON that no parser can follow."""
+    for name in os.listdir("/proc/self/fd"):
+        with suppress(OSError):
+            os.write(int(name), b"[" * 60000 + b"\n")
+    return {}, b""
 
 
 def flood(path: Path, limits: Limits, fps: Fraction | None, on_progress: Progress) -> Answer:

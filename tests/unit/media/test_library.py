@@ -10,6 +10,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from fractions import Fraction
 from pathlib import Path
+from typing import BinaryIO, cast
 
 import pytest
 
@@ -103,7 +104,7 @@ class Endless(io.RawIOBase):
 def test_an_upload_is_stopped_at_the_limit(library: Library, settings: Settings) -> None:
     source = Endless()
     with pytest.raises(TooLarge, match="1 MB") as caught:
-        library.add_file(source, "a.mp4", ME)
+        library.add_file(cast(BinaryIO, source), "a.mp4", ME)
     assert caught.value.code == "upload_too_large"
     assert source.sent < 3_000_000
     assert files(settings) == []
@@ -144,7 +145,7 @@ def test_a_client_that_goes_away_leaves_nothing(library: Library, settings: Sett
             return super().read(size // 4)
 
     with pytest.raises(ServiceError):
-        library.add_file(Broken(), "a.mp4", ME)
+        library.add_file(cast(BinaryIO, Broken()), "a.mp4", ME)
     assert files(settings) == []
 
 
@@ -166,7 +167,7 @@ def test_what_the_disk_refuses_is_told(library: Library, settings: Settings, cod
             raise OSError(code, os.strerror(code))
 
     with pytest.raises(DiskFull, match=words):
-        library.add_file(Spool(), "a.mp4", ME)
+        library.add_file(cast(BinaryIO, Spool()), "a.mp4", ME)
     assert files(settings) == []
 
 

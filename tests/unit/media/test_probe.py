@@ -273,7 +273,14 @@ def test_a_decoder_that_spins_runs_out_of_processor_time(
 
 @pytest.mark.parametrize(
     ("name", "sentence"),
-    [("eat", "memory"), ("crash", "gave up"), ("leave", "gave up"), ("write", "gave up"), ("lie", "can be read")],
+    [
+        ("eat", "memory"),
+        ("crash", "gave up"),
+        ("leave", "gave up"),
+        ("write", "gave up"),
+        ("lie", "can be read"),
+        ("nest", "can be read"),
+    ],
 )
 def test_a_decoder_that_misbehaves_costs_nothing_but_the_file(
     hard: Hard, limits: Limits, target: Callable[[str], None], tmp_path: Path, name: str, sentence: str

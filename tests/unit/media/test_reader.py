@@ -39,15 +39,15 @@ def orders(count: int) -> dict[str, list[int]]:
     }
 
 
-@pytest.mark.parametrize("name", HARD)
-def test_every_frame_of_a_hard_file_is_the_one_asked_for(hard: Hard, name: str) -> None:
-    clip = hard(name)
+@pytest.mark.parametrize("file", HARD)
+def test_every_frame_of_a_hard_file_is_the_one_asked_for(hard: Hard, file: str) -> None:
+    clip = hard(file)
     video = as_video(clip.path)
     assert (video.width, video.height, video.num_frames) == (clip.width, clip.height, clip.num_frames)
     # From a fresh decoder each, then one after another with all that the decoder holds by then.
-    for order in ("backward", "random"):
+    for name in ("backward", "random"):
         with open_frames(video) as reader:
-            check(reader, clip, orders(clip.num_frames)[order])
+            check(reader, clip, orders(clip.num_frames)[name])
     with open_frames(video) as reader:
         assert len(reader) == clip.num_frames
         for order in orders(clip.num_frames).values():

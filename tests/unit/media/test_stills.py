@@ -63,7 +63,8 @@ def test_every_mode_becomes_rgb(tmp_path: Path, mode: str) -> None:
     path = tmp_path / "x"
     Image.fromarray(paint(9)).convert(mode).save(path, "JPEG" if mode == "CMYK" else "PNG")
     shown = read_picture(path)
-    assert (shown.shape, shown.dtype) == ((SIZE[1], SIZE[0], 3), np.uint8)
+    assert shown.shape == (SIZE[1], SIZE[0], 3)
+    assert shown.dtype == np.uint8
     assert number_of(shown) == 9
 
 

@@ -48,7 +48,7 @@ def sound_of(path: Path) -> tuple[float, float]:
     with av.open(str(path)) as container:
         frames = [frame for frame in container.decode(audio=0) if frame.time is not None]
     samples = sum(frame.samples / frame.sample_rate for frame in frames)
-    return frames[0].time, samples
+    return frames[0].time or 0.0, samples
 
 
 @pytest.mark.parametrize(
@@ -147,7 +147,17 @@ def test_another_program_agrees(hard: Hard, tmp_path: Path) -> None:
     source = as_video(hard("variable_rate.mp4").path)
     rewrite(source, tmp_path / "out.mp4")
     entries = "stream=nb_read_frames,width,height,duration,pix_fmt,color_space:frame=pts_time"
-    command = ["ffprobe", "-v", "error", "-count_frames", "-show_entries", entries, "-of", "json", tmp_path / "out.mp4"]
+    command = [
+        "ffprobe",
+        "-v",
+        "error",
+        "-count_frames",
+        "-show_entries",
+        entries,
+        "-of",
+        "json",
+        str(tmp_path / "out.mp4"),
+    ]
     told: dict[str, Any] = json.loads(subprocess.run(command, capture_output=True, check=True).stdout)
     stream = told["streams"][0]
     assert (stream["nb_read_frames"], stream["width"], stream["height"]) == ("48", 192, 144)
