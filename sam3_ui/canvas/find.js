@@ -36,7 +36,8 @@ export function mountFind(app) {
     form.style.opacity = state.view === "loading" ? 0.5 : "";
     form.title = !canText() && state.view === "work" ? "This engine takes clicks, boxes and strokes." : "";
     button.hidden = state.view !== "work";
-    button.innerHTML = `<span>Find<span class="find-at"> on frame ${state.frame}</span></span>`;
+    const still = state.info?.total_frames === 1;
+    button.innerHTML = still ? "Find" : `<span>Find<span class="find-at"> on frame ${state.frame}</span></span>`;
     parts.ask.querySelector("kbd").hidden = off;
   }
 
@@ -75,9 +76,10 @@ export function mountFind(app) {
       parts.canvas.focus({ preventScroll: true });
       return;
     }
-    const title = `No “${text}” on frame ${frame}`;
+    const still = state.info?.total_frames === 1;
+    const title = `No “${text}” ${still ? "in this image" : `on frame ${frame}`}`;
     // The service's sentence may begin with the same words.
-    const said = (reply.message ?? "").replace(`${title}.`, "").trim();
+    const said = (reply.message ?? "").replace(`No “${text}” on frame ${frame}.`, "").trim();
     store.set({ answer: { title, text: said || hintFor() } });
     app.say(title);
   }
@@ -106,7 +108,7 @@ export function mountFind(app) {
   input.addEventListener("input", () => state.answer && store.set({ answer: null }));
   input.addEventListener("blur", () => state.answer?.title === "Words this engine knows" && store.set({ answer: null }));
 
-  store.on(["view", "frame", "model"], drawField);
+  store.on(["view", "frame", "model", "info"], drawField);
   store.on(["view", "selected", "born", "objects"], drawTarget);
   store.on(["view", "maskView"], drawViews);
   store.on(["answer"], drawAnswer);

@@ -11,9 +11,10 @@ session = client.predict(video_path="sample.mp4", api_name="/start_session")
 client.predict(session_id=session["session_id"], frame_index=0,
                prompts=[{"type": "point", "points": [[0.5, 0.5]], "point_labels": [1]}],
                api_name="/add_prompt")
-for result, _ in client.submit(session_id=session["session_id"], direction="forward",
-                               api_name="/propagate"):
-    print(result["frame_index"], [o["score"] for o in result["objects"]])`;
+for item, _ in client.submit(session_id=session["session_id"], direction="forward",
+                             api_name="/propagate"):
+    if item["type"] == "frame":
+        print(item["frame_index"], [o["score"] for o in item["objects"]])`;
 
 const CURL = (origin) => `S=$(curl -s ${origin}/api/v1/video/session/start -H 'Content-Type: application/json' \\
   -d '{"video_path": "sample.mp4"}' | python3 -c 'import json,sys; print(json.load(sys.stdin)["session_id"])')

@@ -16,9 +16,9 @@ from tests.server import running_server
 
 @pytest.fixture(scope="session")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A server with the stand-in engine at some 40 frames a second, so that a run can be watched."""
+    """A server with the stand-in engine at some 60 frames a second, so that a run can be watched."""
     with running_server(
-        tmp_path_factory.mktemp("e2e"), ENGINE="fake", FAKE_STEP_SECONDS="0.025", MAX_CONCURRENT_SESSIONS="100"
+        tmp_path_factory.mktemp("e2e"), ENGINE="fake", FAKE_STEP_SECONDS="0.015", MAX_CONCURRENT_SESSIONS="100"
     ) as address:
         yield address
 

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import re
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -242,6 +246,53 @@ def test_sessions_are_listed_opened_and_closed(person: Person) -> None:
     row.get_by_role("button", name="Close").click()
     row.wait_for(state="detached")
     person.until("s.sid === null")
+
+
+def test_the_examples_on_the_api_page_run_as_shown(person: Person, tmp_path: Path) -> None:
+    person.page.get_by_role("button", name="API").click()
+    python, shell = person.page.locator(".sheet pre").all_inner_texts()
+    done = subprocess.run([sys.executable, "-c", python], capture_output=True, text=True, timeout=120, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "143 [0.9]" in done.stdout
+    done = subprocess.run(["bash", "-ec", shell], capture_output=True, text=True, timeout=120, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert len(json.loads((tmp_path / "masks.json").read_text())["results"]) == 144
+
+
+def object_of(**fields: Any) -> dict[str, Any]:
+    return {"id": 1, "frames": [], "computed": [], "stale": [], "prompts": [], **fields}
+
+
+@pytest.mark.parametrize(
+    ("prompted", "fields", "expected"),
+    [
+        ([0], {"computed": [[0, 0]]}, ("forward", 0, 99)),
+        ([99], {"computed": [[99, 99]]}, ("backward", 0, 99)),
+        ([40], {"computed": [[40, 40]]}, ("both", 0, 99)),
+        ([0], {"computed": [[0, 30]]}, ("forward", 30, 99)),
+        ([0, 60], {"computed": [[0, 99]], "stale": [[61, 99]]}, ("forward", 60, 99)),
+        ([0, 60], {"computed": [[0, 99]], "stale": [[1, 59], [61, 99]]}, ("both", 0, 99)),
+    ],
+)
+def test_the_propagate_box_chooses_what_is_missing(
+    person: Person, prompted: list[int], fields: dict[str, Any], expected: tuple[str, int, int]
+) -> None:
+    state = {
+        "info": {"total_frames": 100},
+        "objects": [object_of(**fields)],
+        "edits": [
+            {"seq": i, "kind": "prompt", "undone": False, "frame_index": f, "obj_ids": [1]}
+            for i, f in enumerate(prompted)
+        ],
+        "selected": 1,
+        "run": None,
+        "target": None,
+        "direction": None,
+        "range": None,
+        "model": None,
+    }
+    work = person.page.evaluate("async s => (await import('/canvas/plan.js')).plan(s)", state)
+    assert (work["direction"], work["first"], work["last"]) == expected
 
 
 def test_a_lost_websocket_falls_back_to_gradios_generator(visit: Callable[..., Person], server: str) -> None:
