@@ -85,7 +85,7 @@ class LiteEngine:
             InvalidInput: prompts that can't mean anything together, a mask of another size.
             EngineError: the handle is closed, or something failed.
         """
-        require(self.info.capabilities, request, f"the {self.info.title} engine")
+        require(self.info.capabilities, request, f"The {self.info.title} engine")
         with _translated():
             cuts = Prompter(self._still(handle, request.frame_index), self._finder, request).answer()
             size = handle.video.height, handle.video.width
