@@ -23,7 +23,8 @@ def _read(name: str) -> str:
 
 def build() -> gr.Blocks:
     """The page. Mount it with `gr.mount_gradio_app(app, build(), path="/", **mount_options())`."""
-    with gr.Blocks(title=TITLE, fill_width=True, fill_height=True, analytics_enabled=False) as page:
+    page = gr.Blocks(title=TITLE, fill_width=True, fill_height=True, analytics_enabled=False)
+    with page:
         gr.HTML(
             html_template=_read("workspace.html"),
             js_on_load=_read("load.js"),

@@ -3,6 +3,7 @@
 import { count, esc, paint } from "./dom.js";
 import { icon } from "./icons.js";
 import { duration } from "./runbox.js";
+import { isRunning } from "./store.js";
 
 const STEPS = [
   ["Say or click what you want", "Type a word, click it, or draw a box. Text, clicks and boxes mix freely."],
@@ -54,6 +55,7 @@ export function createEmpty(app) {
 
   function banner() {
     const m = state.model;
+    if (state.connection === "lost") return `<div class="banner" role="alert"><span class="dot off"></span><span><b class="b">Connection lost.</b> <span class="muted">${isRunning(state) ? "The run goes on; reconnecting." : "Reconnecting."}</span></span></div>`;
     if (m?.state === "loading") return `<div class="banner"><span class="spin"></span><span><b class="b">${esc(m.title)} is loading.</b> <span class="muted">You can play and prompt now; prompts wait in line.</span></span></div>`;
     if (m?.state === "failed") return `<div class="banner">${icon("warn")}<span><b class="b">${esc(m.title)} could not be loaded.</b> <span class="muted">${esc(m.note ?? "The server's log says why.")}</span></span></div>`;
     if (state.objects.length || state.pending.length || state.edits.length || state.shown < 0) return "";
@@ -93,7 +95,7 @@ export function createEmpty(app) {
     if (await app.actions.sample()) app.session.prompt(0, [prompt]);
   };
 
-  store.on(["view", "upload", "tab", "config", "model", "objects", "pending", "edits", "shown", "info"], draw);
+  store.on(["view", "upload", "tab", "config", "model", "objects", "pending", "edits", "shown", "info", "connection"], draw);
   store.on(["view"], recall);
   return { veil: (on) => (veil.hidden = !on) };
 }

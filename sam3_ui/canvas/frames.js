@@ -17,6 +17,7 @@ export function createFrames(app) {
   let ahead = []; // frames to fetch when nothing is wanted
   let width = 640;
   let generation = 0;
+  let offline = false; // nothing is asked for until retry()
 
   const limit = () => Math.max(24, Math.floor(BYTES / (width * width * 0.5625 * 4)));
 
@@ -46,6 +47,10 @@ export function createFrames(app) {
       app.stage.arrived(n);
     } catch (error) {
       if (mine !== generation || error.name === "AbortError") return undefined;
+      if (error.code === "offline") {
+        offline = true;
+        return undefined;
+      }
       failures.set(n, (failures.get(n) ?? 0) + 1);
       if (n === wanted && failures.get(n) === 3) app.toast.error("This frame could not be read", error.message);
     } finally {
@@ -60,7 +65,7 @@ export function createFrames(app) {
   const missing = (n) => !(cache.get(n)?.width >= width) && !loading.has(n) && (failures.get(n) ?? 0) < 3;
 
   function pump() {
-    if (state.sid === null) return;
+    if (state.sid === null || offline) return;
     if (wanted >= 0 && missing(wanted) && loading.size < 4) load(wanted, "high");
     const lanes = state.playing ? 4 : 2;
     for (const n of ahead) {
@@ -91,7 +96,13 @@ export function createFrames(app) {
       width = w;
       pump();
     },
+    /** The server answers again: go on. */
+    retry() {
+      offline = false;
+      pump();
+    },
     clear() {
+      offline = false;
       generation += 1;
       for (const controller of loading.values()) controller.abort();
       for (const { bitmap } of cache.values()) bitmap.close();

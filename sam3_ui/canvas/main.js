@@ -21,7 +21,7 @@ import { createResults } from "./results.js";
 import { mountRunBox } from "./runbox.js";
 import { createRuns } from "./runs.js";
 import { createSession } from "./session.js";
-import { mountSheets } from "./sheets.js";
+import { mountSheets, openGradioApi } from "./sheets.js";
 import { createStage } from "./stage.js";
 import { createStore } from "./store.js";
 import { createTheme } from "./theme.js";
@@ -69,6 +69,7 @@ export function mount(element, { base }) {
   mountKeys(app);
   mountInspection(app);
   delegate(root, app.actions);
+  if (new URLSearchParams(location.search).get("view") === "api") openGradioApi();
   app.goTab = (tab) => goTab(app, tab);
   begin(app);
 }
@@ -105,7 +106,11 @@ function pollModel(app) {
 function reach(app, connection) {
   const was = app.state.connection;
   app.store.set({ connection });
-  if (connection === "ok" && was === "lost" && app.state.sid) app.session.refresh();
+  if (connection === "ok" && was === "lost" && app.state.sid) {
+    app.session.refresh();
+    app.frames.retry();
+    app.timeline.retry();
+  }
   if (connection === "ok" || was === "lost") return;
   const ask = () => app.state.connection === "lost" && app.api.health().catch(() => setTimeout(ask, 3000));
   setTimeout(ask, 1500);

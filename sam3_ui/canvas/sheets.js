@@ -16,6 +16,19 @@ for item, _ in client.submit(session_id=session["session_id"], direction="forwar
     if item["type"] == "frame":
         print(item["frame_index"], [o["score"] for o in item["objects"]])`;
 
+/** Open Gradio's own API view over the page. Its button lies in the footer, which is not shown. */
+export function openGradioApi(tries = 100) {
+  const button = document.querySelector("button.show-api");
+  if (!button) {
+    // Gradio puts its footer in after our part of the page.
+    if (tries) setTimeout(() => openGradioApi(tries - 1), 50);
+    return;
+  }
+  button.click();
+  // Where the address said so already, Gradio took the press as a wish to close the view.
+  if (new URLSearchParams(location.search).get("view") !== "api") button.click();
+}
+
 const CURL = (origin) => `S=$(curl -s ${origin}/api/v1/video/session/start -H 'Content-Type: application/json' \\
   -d '{"video_path": "sample.mp4"}' | python3 -c 'import json,sys; print(json.load(sys.stdin)["session_id"])')
 curl -s ${origin}/api/v1/video/session/$S/prompt -H 'Content-Type: application/json' \\
@@ -40,7 +53,7 @@ export function mountSheets(app) {
   function apiPage() {
     const origin = app.base.href.replace(/\/$/, "");
     return `<h1>API</h1><p class="muted">Everything on this page goes over the same public interface: REST, a WebSocket for frames as they are computed, and Gradio's own API. A program and a person can share a session.</p>
-      <div class="links"><a class="btn pri" href="${esc(app.api.url("docs").href)}" target="_blank" rel="noopener">${icon("link", "s")}REST reference</a><a class="btn" href="${esc(`${app.base.href}?view=api`)}" target="_blank" rel="noopener">${icon("link", "s")}Gradio's API view</a></div>
+      <div class="links"><a class="btn pri" href="${esc(app.api.url("docs").href)}" target="_blank" rel="noopener">${icon("link", "s")}REST reference</a><button class="btn" data-do="gradioApi">${icon("link", "s")}Gradio's API view</button></div>
       ${code("Python, with gradio_client", PYTHON(origin))}${code("Shell, with curl", CURL(origin))}`;
   }
 
@@ -67,6 +80,7 @@ export function mountSheets(app) {
   });
 
   Object.assign(actions, {
+    gradioApi: () => openGradioApi(),
     async openSession(button) {
       store.set({ tab: "video" });
       if (button.dataset.id !== state.sid) await app.session.open(button.dataset.id);

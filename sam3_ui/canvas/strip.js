@@ -47,6 +47,11 @@ export function thumbnails(app, strip) {
   }
 
   return {
+    /** Ask again for what is missing. */
+    retry() {
+      wanted = [...strip.querySelectorAll(".skel")];
+      pump();
+    },
     draw([first, last]) {
       if (owner !== state.sid) forget();
       const width = strip.clientWidth;

@@ -214,6 +214,7 @@ export function mountTimeline(app) {
   });
 
   return {
+    retry: thumbs.retry,
     /** 0: the whole video; 1: as near as it goes. The playhead stays in view. */
     zoomTo(share) {
       const width = last() * (Math.min(24, last()) / last()) ** share;

@@ -259,6 +259,31 @@ def test_the_examples_on_the_api_page_run_as_shown(person: Person, tmp_path: Pat
     assert len(json.loads((tmp_path / "masks.json").read_text())["results"]) == 144
 
 
+@pytest.mark.parametrize("way", ["button", "address"])
+def test_gradios_api_view_opens_over_the_page(person: Person, way: str) -> None:
+    if way == "address":
+        person.page.goto(f"{person.address}/?view=api")
+    else:
+        person.page.get_by_role("button", name="API").click()
+        person.page.get_by_role("button", name="Gradio's API view").click()
+    docs = person.page.locator(".api-docs")
+    docs.get_by_text("/start_session").first.wait_for()
+    person.problems = [p for p in person.problems if "404" not in p]  # Gradio's view asks for MCP, which is off
+
+
+def test_a_lost_connection_is_said_and_the_run_is_joined_again(person: Person) -> None:
+    person.sample().click(0.3, 0.4).settled()
+    person.propagate()
+    person.until("s.run?.state === 'running' && s.run.done > 3")
+    person.page.context.set_offline(True)
+    person.page.get_by_text("Connection lost.").wait_for()
+    person.page.context.set_offline(False)
+    person.finished()
+    person.until("s.connection === 'ok'")
+    assert person.objects()[0]["computed"] == [[0, 143]]
+    person.problems = [p for p in person.problems if "DISCONNECTED" not in p]  # the browser logs these itself
+
+
 def object_of(**fields: Any) -> dict[str, Any]:
     return {"id": 1, "frames": [], "computed": [], "stale": [], "prompts": [], **fields}
 
