@@ -79,8 +79,16 @@ def serve() -> None:
             f"Port {settings.server_port} can't be taken ({reason}). Set SERVER_PORT to another."
         ) from None
     app = create_app(settings)
-    host, port = sock.getsockname()[:2]
-    shown = "localhost" if host in ("127.0.0.1", "0.0.0.0", "::") else host
-    log.info("SAM3 UI is at http://%s:%s", shown, port)
     config = uvicorn.Config(app, log_level=settings.log_level.lower(), access_log=False, ws_max_size=64_000_000)
-    uvicorn.Server(config).run(sockets=[sock])
+    AnnouncingServer(config).run(sockets=[sock])
+
+
+class AnnouncingServer(uvicorn.Server):
+    """Says where the page is once it can be opened, whatever the log level."""
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        if self.started and sockets:
+            host, port = sockets[0].getsockname()[:2]
+            shown = "localhost" if host in ("127.0.0.1", "0.0.0.0", "::") else host
+            print(f"SAM3 UI is at http://{shown}:{port}", flush=True)
