@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import multiprocessing
+import os
 import threading
-from collections.abc import Callable
-from typing import Protocol
+from collections.abc import Callable, Iterator
 
 from backend.engines.registry import EngineSpec
 from backend.workers import messages as m
@@ -17,16 +18,24 @@ log = logging.getLogger(__name__)
 _spawn = multiprocessing.get_context("spawn")
 
 
-class Worker(Protocol):
-    """One engine somewhere else, reached by messages."""
+_environment = threading.Lock()
 
-    def send(self, request: m.Request) -> None:
-        """Hand a request over; never waits for the engine. A dead worker takes it silently."""
-        ...
 
-    def kill(self) -> None:
-        """End it now, whatever it does; `on_end` follows."""
-        ...
+@contextlib.contextmanager
+def _one_thread_each() -> Iterator[None]:
+    """Start a child whose number libraries take one thread: several workers share the cores.
+
+    They read it while they are imported, which in a spawned child is before any code of ours.
+    """
+    names = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+    with _environment:
+        added = [name for name in names if name not in os.environ]
+        os.environ.update(dict.fromkeys(added, "1"))
+        try:
+            yield
+        finally:
+            for name in added:
+                del os.environ[name]
 
 
 class LocalWorker:
@@ -45,7 +54,8 @@ class LocalWorker:
         self._on_end = on_end
         self._connection, theirs = _spawn.Pipe()
         self._process = _spawn.Process(target=serve, args=(theirs, spec), name=f"sam3-{spec.name}", daemon=True)
-        self._process.start()
+        with _one_thread_each() if spec.device == "cpu" else contextlib.nullcontext():
+            self._process.start()
         theirs.close()
         self._sending = threading.Lock()
         self._reader = threading.Thread(target=self._read, name=f"worker-{self._process.pid}", daemon=True)
