@@ -75,6 +75,8 @@ class Service:
         self._clock = clock
         self._lock = threading.Lock()
         self._sessions: dict[str, Session] = {}
+        self._passing: set[str] = set()
+        """Videos that were stored for one session only, and end with it."""
         self._capacity = Capacity(settings.max_concurrent_sessions, self._all)
         self._sweeper = Sweeper(self.sweep, settings.session_cleanup_interval_seconds)
         self._started = time.monotonic()
@@ -101,8 +103,10 @@ class Service:
         """Store an upload; see `Library.add_file`."""
         return self.library.add_file(source, name, owner, fps)
 
-    def start_session(self, video: Video, owner: str, session_id: str | None = None) -> Session:
-        """Begin a session on a stored video.
+    def start_session(
+        self, video: Video, owner: str, session_id: str | None = None, keep_video: bool = True
+    ) -> Session:
+        """Begin a session on a stored video; without `keep_video` the video ends with the session.
 
         Raises:
             InvalidInput: an id of the wrong form.
@@ -119,8 +123,10 @@ class Service:
             records = self._store.create(session_id)
             session = Session(session_id, owner, video, records, self.pool, self._capacity.admit, self._clock)
             self._sessions[session_id] = session
-        self.library.hold(video.id)
+            if not keep_video:
+                self._passing.add(video.id)
         try:
+            self.library.hold(video.id)
             session.warm()
         except BaseException:
             self._drop(session)
@@ -154,15 +160,23 @@ class Service:
             gone = self._sessions.pop(session.id, None)
         if gone:
             self._store.delete(session.id)
-            self.library.release(session.video.id)
             self.frames.forget(session.video.id)
+            self.library.release(session.video.id)
+            if session.video.id in self._passing:
+                self._passing.discard(session.video.id)
+                self.library.delete(session.video.id)
         return freed
 
     def sweep(self) -> list[str]:
-        """Close the sessions that have been idle for too long; returns their ids."""
+        """Close the sessions that have been idle for too long, and delete uploads nobody used for long.
+
+        Returns:
+            The ids of the sessions it closed.
+        """
         idle = [s for s in self._all() if s.idle_seconds > self.settings.session_timeout_seconds]
         for session in idle:
             self._drop(session)
+        self.library.sweep(self.settings.session_retention_seconds)
         return [s.id for s in idle]
 
     def _check_enabled(self) -> None:

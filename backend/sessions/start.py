@@ -64,7 +64,7 @@ async def start_session(
         data = decode_base64(video_base64 or "", "video")
         video = await asyncio.to_thread(service.upload, io.BytesIO(data), "video", owner, rate)
     try:
-        return service.start_session(video, owner, session_id)
+        return service.start_session(video, owner, session_id, keep_video=False)
     except BaseException:
         await asyncio.to_thread(service.library.delete, video.id)
         raise

@@ -121,6 +121,16 @@ def test_a_second_session_with_the_same_id(http: httpx.Client):
     refused(http.delete("/api/v1/video/session/twice"), 404, "session_not_found")
 
 
+def test_a_session_s_own_video_ends_with_it(http: httpx.Client, server_data: Path, tmp_path: Path):
+    before = stored_files(server_data)
+    data = base64.b64encode(write_clip(tmp_path / "c.mp4").read_bytes()).decode()
+    for body in ({"video_path": "square.mp4"}, {"video_base64": data}):
+        started = http.post("/api/v1/video/session/start", json=body).json()
+        assert stored_files(server_data) != before
+        assert http.delete(f"/api/v1/video/session/{started['session_id']}").status_code == 200
+        assert stored_files(server_data) == before
+
+
 def points(*xy: Any) -> dict[str, Any]:
     return {"frame_index": 0, "prompts": [{"type": "point", "points": [list(xy)], "point_labels": [1]}]}
 
