@@ -324,7 +324,7 @@ class Endpoints:
         """
 
         async def work() -> dict[str, Any]:
-            return self._service.status(self._session(session_id, request))
+            return await asyncio.to_thread(self._service.status, self._session(session_id, request))
 
         return await _answer(work())
 

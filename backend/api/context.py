@@ -27,3 +27,7 @@ def owner_of(connection: HTTPConnection) -> str:
 
 ServiceDep = Annotated[Service, Depends(service_of)]
 OwnerDep = Annotated[str, Depends(owner_of)]
+
+
+def video_enabled(service: ServiceDep) -> None:
+    service.require_video()

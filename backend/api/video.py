@@ -8,14 +8,14 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Annotated, Any
 
-from fastapi import APIRouter, File, Form, Query, Request, UploadFile
+from fastapi import APIRouter, Depends, File, Form, Query, Request, UploadFile
 from fastapi import Path as PathParam
 from fastapi.responses import FileResponse, Response, StreamingResponse
 from starlette.background import BackgroundTask
 from starlette.concurrency import run_in_threadpool
 
 from backend.api import schema as s
-from backend.api.context import OwnerDep, ServiceDep
+from backend.api.context import OwnerDep, ServiceDep, video_enabled
 from backend.errors import Conflict, EngineError, InvalidInput
 from backend.sessions import wire
 from backend.sessions.ranges import check_frame
@@ -23,7 +23,7 @@ from backend.sessions.run import Run, follow
 from backend.sessions.session import Session
 from backend.sessions.start import frame_rate, start_session
 
-router = APIRouter(prefix="/api/v1/video", tags=["video"], responses=s.ERRORS)
+router = APIRouter(prefix="/api/v1/video", tags=["video"], responses=s.ERRORS, dependencies=[Depends(video_enabled)])
 
 SessionId = Annotated[str, PathParam(description="the session's id")]
 ObjId = Annotated[int, PathParam(description="the object's id")]
@@ -133,13 +133,13 @@ async def redo(service: ServiceDep, owner: OwnerDep, session_id: SessionId) -> s
 @router.get("/session/{session_id}/log")
 async def log(service: ServiceDep, owner: OwnerDep, session_id: SessionId) -> s.Log:
     """The edits, oldest first, with what is undone."""
-    return s.Log(**wire.log_out(service.get(session_id, owner)))
+    return s.Log(**await run_in_threadpool(wire.log_out, service.get(session_id, owner)))
 
 
 @router.get("/session/{session_id}/status")
 async def status(service: ServiceDep, owner: OwnerDep, session_id: SessionId) -> s.Status:
     session = service.get(session_id, owner)
-    return s.Status(**service.status(session))
+    return s.Status(**await run_in_threadpool(service.status, session))
 
 
 @router.get("/session/{session_id}/timestamps")

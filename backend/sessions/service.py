@@ -115,7 +115,6 @@ class Service:
         """
         if session_id is not None and not SESSION_ID.fullmatch(session_id):
             raise InvalidInput("A session_id has 1 to 64 letters, digits, _ or -.", "invalid_session_id")
-        self._check_enabled()
         session_id = session_id or secrets.token_urlsafe(16)
         with self._lock:
             if session_id in self._sessions:
@@ -179,7 +178,12 @@ class Service:
         self.library.sweep(self.settings.session_retention_seconds)
         return [s.id for s in idle]
 
-    def _check_enabled(self) -> None:
+    def require_video(self) -> None:
+        """Refuse what is about video where the server is for images only.
+
+        Raises:
+            EngineError: `video_model_disabled`.
+        """
         if not self.settings.video_model_enabled:
             raise EngineError("Video is switched off on this server.", "video_model_disabled")
 

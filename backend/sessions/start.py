@@ -46,6 +46,7 @@ async def start_session(
         InvalidInput: none or several of them, GPUs this server does not have; and whatever the
             library and the service raise.
     """
+    service.require_video()
     given = [v for v in (video_id, video_path, video_base64, video_url) if v]
     if len(given) != 1:
         raise InvalidInput(
