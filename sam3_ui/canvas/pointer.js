@@ -35,6 +35,7 @@ export function mountPointer(app) {
   function begin(event) {
     if (!ready()) return;
     canvas.focus({ preventScroll: true });
+    if (event.pointerType === "mouse") fingers.clear();
     fingers.set(event.pointerId, event);
     canvas.setPointerCapture(event.pointerId);
     if (fingers.size === 2) return startPinch();
