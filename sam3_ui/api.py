@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import shutil
 import tempfile
 from collections.abc import AsyncIterator, Awaitable
 from pathlib import Path
@@ -362,11 +363,11 @@ class Endpoints:
         async def work() -> gr.FileData:
             texts = {str(k): str(v) for k, v in (options or {}).items()}
             path, _ = await asyncio.to_thread(self._service.export, session_id, self._owner(request), format, texts)
-            # Gradio serves files from the temporary folder only, and deletes its copy by age.
+            # Gradio takes files from the temporary folder only, makes a copy, and leaves the original.
             home = Path(tempfile.mkdtemp(prefix="sam3-export-"))
-            target = home / path.name
-            await asyncio.to_thread(path.replace, target)
+            target = Path(await asyncio.to_thread(shutil.move, path, home / path.name))
             path.parent.rmdir()
+            self._service.discard_later(target)
             return gr.FileData(path=str(target), orig_name=target.name)
 
         return await _answer(work())

@@ -23,7 +23,14 @@ def _read(name: str) -> str:
 
 def build() -> gr.Blocks:
     """The page. Mount it with `gr.mount_gradio_app(app, build(), path="/", **mount_options())`."""
-    page = gr.Blocks(title=TITLE, fill_width=True, fill_height=True, analytics_enabled=False)
+    page = gr.Blocks(
+        title=TITLE,
+        fill_width=True,
+        fill_height=True,
+        analytics_enabled=False,
+        # Gradio's own copies of what came and went through its API: looked at hourly, kept for a day.
+        delete_cache=(3600, 86400),
+    )
     with page:
         gr.HTML(
             html_template=_read("workspace.html"),

@@ -48,6 +48,7 @@ def create_app(settings: Settings) -> FastAPI:
         path="/",
         favicon_path=str(ROOT / "assets" / "favicon.png"),
         footer_links=["api"],
+        max_file_size=settings.max_upload_size_mb * 1_000_000,
         ssr_mode=False,
         # The endpoints are tools for agents too, where the extra `mcp` is installed.
         mcp_server=importlib.util.find_spec("mcp") is not None,

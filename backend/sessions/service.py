@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import secrets
+import shutil
 import tempfile
 import threading
 import time
@@ -39,6 +40,8 @@ from backend.workers.pool import Pool, SlotStatus
 SESSION_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 COLOR = re.compile(r"#[0-9a-fA-F]{6}")
 MAX_NAME = 100
+EXPORT_SECONDS = 3600.0
+"""How long an export that was handed to Gradio is kept."""
 LOCAL_OWNER = "local"
 """The owner where there is only one."""
 
@@ -77,6 +80,7 @@ class Service:
         self._sessions: dict[str, Session] = {}
         self._passing: set[str] = set()
         """Videos that were stored for one session only, and end with it."""
+        self._leaving: list[tuple[float, Path]] = []
         self._capacity = Capacity(settings.max_concurrent_sessions, self._all)
         self._sweeper = Sweeper(self.sweep, settings.session_cleanup_interval_seconds)
         self._started = time.monotonic()
@@ -90,6 +94,7 @@ class Service:
         self._sweeper.stop()
         for session in self._all():
             session.close()
+        self._discard(0)
         self.pool.stop()
         self.frames.close()
 
@@ -176,6 +181,7 @@ class Service:
         for session in idle:
             self._drop(session)
         self.library.sweep(self.settings.session_retention_seconds)
+        self._discard(EXPORT_SECONDS)
         return [s.id for s in idle]
 
     def require_video(self) -> None:
@@ -306,6 +312,19 @@ class Service:
             folder.rmdir()
             raise
         return target, fmt
+
+    def discard_later(self, path: Path) -> None:
+        """Delete a file, and its folder, once whoever fetches it has had the time to."""
+        with self._lock:
+            self._leaving.append((self._clock(), path))
+
+    def _discard(self, older_than: float) -> None:
+        now = self._clock()
+        with self._lock:
+            gone = [path for since, path in self._leaving if now - since >= older_than]
+            self._leaving = [(since, path) for since, path in self._leaving if now - since < older_than]
+        for path in gone:
+            shutil.rmtree(path.parent, ignore_errors=True)
 
     def _export_source(self, session: Session) -> exports.ExportSource:
         def stale(obj_id: int, frame_index: int) -> bool:

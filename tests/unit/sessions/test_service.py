@@ -301,3 +301,19 @@ def test_idle_sessions_end_and_free_what_they_held(tmp_path, clip, fake_pool: Po
     assert fake_pool.status()[0].sessions == before + 1
     service.close(used.id, ME)
     service.frames.close()
+
+
+def test_what_was_handed_out_is_deleted_after_a_while(tmp_path, fake_pool: Pool):
+    now = [0.0]
+    service = Service(make_settings(tmp_path), fake_pool, clock=lambda: now[0])
+    (tmp_path / "out").mkdir()
+    handed = tmp_path / "out" / "masks.json"
+    handed.write_text("{}")
+    service.discard_later(handed)
+    now[0] = 3599.0
+    service.sweep()
+    assert handed.exists()
+    now[0] = 3600.0
+    service.sweep()
+    assert not handed.parent.exists()
+    service.frames.close()
