@@ -10,7 +10,7 @@ import asyncio
 import base64
 import shutil
 import tempfile
-from collections.abc import AsyncIterator, Awaitable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
@@ -19,8 +19,8 @@ from fastapi import FastAPI
 from gradio.utils import get_upload_folder
 
 from backend.api.auth import Keys
-from backend.errors import NotFound, ServiceError
-from backend.sessions import wire
+from backend.errors import NotFound, ServiceError, Unauthenticated
+from backend.sessions import operations, wire
 from backend.sessions.image import segment_image as segment_still
 from backend.sessions.run import follow
 from backend.sessions.service import Service
@@ -28,6 +28,7 @@ from backend.sessions.session import PropagateRequest, Session
 from backend.sessions.start import frame_rate
 from backend.sessions.start import start_session as begin_session
 
+Operation = Callable[..., Awaitable[dict[str, Any]]]
 T = TypeVar("T")
 Direction = Literal["forward", "backward", "both"]
 
@@ -70,13 +71,16 @@ class Endpoints:
         self._keys = keys
 
     def _owner(self, request: gr.Request) -> str:
-        return self._keys.owner(request.request) if request and request.request else self._keys_required()
-
-    def _keys_required(self) -> str:
-        raise NotFound("There is no such session. It may have been closed.", "session_not_found")
+        if request.request is None:
+            raise Unauthenticated("It can't be told who asks.")
+        return self._keys.owner(request.request)
 
     def _session(self, session_id: str, request: gr.Request) -> Session:
         return self._service.get(session_id, self._owner(request))
+
+    async def _op(self, operation: Operation, request: gr.Request, *values: Any) -> dict[str, Any]:
+        """One of the service's operations, in the name of whoever asks."""
+        return await operation(self._service, self._owner(request), *values)
 
     async def start_session(
         self,
@@ -114,10 +118,10 @@ class Endpoints:
         request: gr.Request,
     ) -> dict[str, Any]:
         owner = self._owner(request)
+        stored = None
         if video:
             path = uploaded_path(video)
             stored = await asyncio.to_thread(self._service.upload, path, path.name, owner, frame_rate(fps))
-            video_id = stored.id
         session = await begin_session(
             self._service,
             owner,
@@ -126,6 +130,7 @@ class Endpoints:
             video_base64=video_base64,
             session_id=session_id,
             fps=fps,
+            stored=stored,
         )
         return wire.started_out(session)
 
@@ -149,13 +154,7 @@ class Endpoints:
             frame_index, obj_id, obj_ids, masks (COCO RLE counts), boxes, scores, size, status.
         """
 
-        async def work() -> dict[str, Any]:
-            session = self._session(session_id, request)
-            asked = wire.prompts_in(prompts, session.video)
-            outcome = await asyncio.wrap_future(session.prompt(frame_index, asked, obj_id))
-            return wire.prompted_out(session, outcome)
-
-        return await _answer(work())
+        return await _answer(self._op(operations.prompt, request, session_id, frame_index, prompts, obj_id))
 
     async def propagate(
         self,
@@ -219,12 +218,7 @@ class Endpoints:
             session_id, status.
         """
 
-        async def work() -> dict[str, Any]:
-            session = self._session(session_id, request)
-            await asyncio.wait([asyncio.wrap_future(session.cancel())], timeout=10)
-            return {"session_id": session_id, "status": session.status}
-
-        return await _answer(work())
+        return await _answer(self._op(operations.cancel, request, session_id))
 
     async def undo(self, session_id: str, request: gr.Request = None) -> dict[str, Any]:  # type: ignore[assignment]
         """Undo the session's last edit.
@@ -236,12 +230,7 @@ class Endpoints:
             session_id, status, obj_ids, undone.
         """
 
-        async def work() -> dict[str, Any]:
-            session = self._session(session_id, request)
-            edit = await asyncio.wrap_future(session.undo())
-            return wire.stepped_out(session) | {"undone": wire.edit_summary(session, edit)}
-
-        return await _answer(work())
+        return await _answer(self._op(operations.undo, request, session_id))
 
     async def redo(self, session_id: str, request: gr.Request = None) -> dict[str, Any]:  # type: ignore[assignment]
         """Bring back the edit that was undone last.
@@ -253,12 +242,7 @@ class Endpoints:
             session_id, status, obj_ids, redone.
         """
 
-        async def work() -> dict[str, Any]:
-            session = self._session(session_id, request)
-            edit = await asyncio.wrap_future(session.redo())
-            return wire.stepped_out(session) | {"redone": wire.edit_summary(session, edit)}
-
-        return await _answer(work())
+        return await _answer(self._op(operations.redo, request, session_id))
 
     async def remove_object(
         self,
@@ -276,11 +260,7 @@ class Endpoints:
             session_id, obj_id, status.
         """
 
-        async def work() -> dict[str, Any]:
-            await asyncio.wrap_future(self._session(session_id, request).remove(obj_id))
-            return {"session_id": session_id, "obj_id": obj_id, "status": "removed"}
-
-        return await _answer(work())
+        return await _answer(self._op(operations.remove, request, session_id, obj_id))
 
     async def reset_session(self, session_id: str, request: gr.Request = None) -> dict[str, Any]:  # type: ignore[assignment]
         """Clear all objects; the video stays. Can be undone.
@@ -292,11 +272,7 @@ class Endpoints:
             session_id, status, objects_cleared.
         """
 
-        async def work() -> dict[str, Any]:
-            count = await asyncio.wrap_future(self._session(session_id, request).reset())
-            return {"session_id": session_id, "status": "reset", "objects_cleared": count}
-
-        return await _answer(work())
+        return await _answer(self._op(operations.reset, request, session_id))
 
     async def close_session(self, session_id: str, request: gr.Request = None) -> dict[str, Any]:  # type: ignore[assignment]
         """End the session and free its memory.
@@ -308,11 +284,7 @@ class Endpoints:
             session_id, status, memory_freed_mb.
         """
 
-        async def work() -> dict[str, Any]:
-            freed = await asyncio.to_thread(self._service.close, session_id, self._owner(request))
-            return {"session_id": session_id, "status": "closed", "memory_freed_mb": round(freed / 1e6, 3)}
-
-        return await _answer(work())
+        return await _answer(self._op(operations.close, request, session_id))
 
     async def session_status(self, session_id: str, request: gr.Request = None) -> dict[str, Any]:  # type: ignore[assignment]
         """How a session stands: its objects, its run, what can be undone.
@@ -324,10 +296,7 @@ class Endpoints:
             status, objects, frames_processed, total_frames, run and more, as GET …/status.
         """
 
-        async def work() -> dict[str, Any]:
-            return await asyncio.to_thread(self._service.status, self._session(session_id, request))
-
-        return await _answer(work())
+        return await _answer(self._op(operations.status, request, session_id))
 
     async def list_sessions(self, request: gr.Request = None) -> dict[str, Any]:  # type: ignore[assignment]
         """The caller's sessions.
@@ -336,11 +305,7 @@ class Endpoints:
             sessions, total_sessions.
         """
 
-        async def work() -> dict[str, Any]:
-            own = [wire.listed_out(s) for s in self._service.list_sessions(self._owner(request))]
-            return {"sessions": own, "total_sessions": len(own)}
-
-        return await _answer(work())
+        return await _answer(self._op(operations.sessions, request))
 
     async def export(
         self,

@@ -17,7 +17,7 @@ from starlette.concurrency import run_in_threadpool
 from backend.api import schema as s
 from backend.api.context import OwnerDep, ServiceDep, video_enabled
 from backend.errors import Conflict, EngineError, InvalidInput
-from backend.sessions import wire
+from backend.sessions import operations, wire
 from backend.sessions.ranges import check_frame
 from backend.sessions.run import Run, follow
 from backend.sessions.session import Session
@@ -51,17 +51,14 @@ async def start(service: ServiceDep, owner: OwnerDep, body: s.StartBody) -> s.St
 @router.get("/sessions")
 async def sessions(service: ServiceDep, owner: OwnerDep) -> s.Sessions:
     """The caller's own sessions."""
-    own = [wire.listed_out(session) for session in service.list_sessions(owner)]
-    return s.Sessions(sessions=own, total_sessions=len(own))
+    return s.Sessions(**await operations.sessions(service, owner))
 
 
 @router.post("/session/{session_id}/prompt")
 async def prompt(service: ServiceDep, owner: OwnerDep, session_id: SessionId, body: s.PromptBody) -> s.Prompted:
     """Text, points, boxes and masks on one frame, any mix in one request."""
-    session = service.get(session_id, owner)
-    prompts = wire.prompts_in([p.model_dump() for p in body.prompts], session.video)
-    outcome = await asyncio.wrap_future(session.prompt(body.frame_index, prompts, body.obj_id))
-    return s.Prompted(**wire.prompted_out(session, outcome))
+    prompts = [p.model_dump() for p in body.prompts]
+    return s.Prompted(**await operations.prompt(service, owner, session_id, body.frame_index, prompts, body.obj_id))
 
 
 @router.post("/session/{session_id}/propagate", response_model=s.Propagated)
@@ -109,25 +106,17 @@ async def _chain(first: str, rest: AsyncIterator[str]) -> AsyncIterator[str]:
 @router.post("/session/{session_id}/cancel")
 async def cancel(service: ServiceDep, owner: OwnerDep, session_id: SessionId) -> s.Cancelled:
     """Stop the running propagation; its frames stay. Idempotent."""
-    session = service.get(session_id, owner)
-    ended = asyncio.wrap_future(session.cancel())
-    # A hung engine ends with its watchdog; the caller need not wait for that.
-    await asyncio.wait([ended], timeout=10)
-    return s.Cancelled(session_id=session_id, status=session.status)
+    return s.Cancelled(**await operations.cancel(service, owner, session_id))
 
 
 @router.post("/session/{session_id}/undo", response_model_exclude_unset=True)
 async def undo(service: ServiceDep, owner: OwnerDep, session_id: SessionId) -> s.Stepped:
-    session = service.get(session_id, owner)
-    edit = await asyncio.wrap_future(session.undo())
-    return s.Stepped(**wire.stepped_out(session), undone=wire.edit_summary(session, edit))
+    return s.Stepped(**await operations.undo(service, owner, session_id))
 
 
 @router.post("/session/{session_id}/redo", response_model_exclude_unset=True)
 async def redo(service: ServiceDep, owner: OwnerDep, session_id: SessionId) -> s.Stepped:
-    session = service.get(session_id, owner)
-    edit = await asyncio.wrap_future(session.redo())
-    return s.Stepped(**wire.stepped_out(session), redone=wire.edit_summary(session, edit))
+    return s.Stepped(**await operations.redo(service, owner, session_id))
 
 
 @router.get("/session/{session_id}/log")
@@ -138,8 +127,7 @@ async def log(service: ServiceDep, owner: OwnerDep, session_id: SessionId) -> s.
 
 @router.get("/session/{session_id}/status")
 async def status(service: ServiceDep, owner: OwnerDep, session_id: SessionId) -> s.Status:
-    session = service.get(session_id, owner)
-    return s.Status(**await run_in_threadpool(service.status, session))
+    return s.Status(**await operations.status(service, owner, session_id))
 
 
 @router.get("/session/{session_id}/timestamps")
@@ -213,19 +201,16 @@ async def change_object(
 
 @router.delete("/session/{session_id}/object/{obj_id}")
 async def remove_object(service: ServiceDep, owner: OwnerDep, session_id: SessionId, obj_id: ObjId) -> s.Removed:
-    await asyncio.wrap_future(service.remove(session_id, owner, obj_id))
-    return s.Removed(session_id=session_id, obj_id=obj_id, status="removed")
+    return s.Removed(**await operations.remove(service, owner, session_id, obj_id))
 
 
 @router.post("/session/{session_id}/reset")
 async def reset(service: ServiceDep, owner: OwnerDep, session_id: SessionId) -> s.WasReset:
     """Clear all objects; the video stays. Can be undone."""
-    count = await asyncio.wrap_future(service.reset(session_id, owner))
-    return s.WasReset(session_id=session_id, status="reset", objects_cleared=count)
+    return s.WasReset(**await operations.reset(service, owner, session_id))
 
 
 @router.delete("/session/{session_id}")
 async def close(service: ServiceDep, owner: OwnerDep, session_id: SessionId) -> s.Closed:
     """End the session and free its memory; a running propagation is cancelled first."""
-    freed = await run_in_threadpool(service.close, session_id, owner)
-    return s.Closed(session_id=session_id, status="closed", memory_freed_mb=round(freed / 1e6, 3))
+    return s.Closed(**await operations.close(service, owner, session_id))

@@ -9,7 +9,6 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import Future
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from fractions import Fraction
@@ -19,7 +18,7 @@ from typing import BinaryIO
 import cv2
 import numpy as np
 
-from backend.domain import Edit, FrameResult, ObjectInfo, Prompt, Video
+from backend.domain import FrameResult, ObjectInfo, Video
 from backend.engines.base import FrameSource
 from backend.errors import Conflict, EngineError, InvalidInput, NotFound, Unsupported
 from backend.exports import registry as exports
@@ -31,8 +30,7 @@ from backend.media.reader import open_frames
 from backend.sessions import wire
 from backend.sessions.capacity import Capacity
 from backend.sessions.expiry import Sweeper
-from backend.sessions.run import Run
-from backend.sessions.session import PromptOutcome, PropagateRequest, Session
+from backend.sessions.session import Session
 from backend.sessions.store import MemoryStore, Store
 from backend.settings import Settings
 from backend.workers.pool import Pool, SlotStatus
@@ -194,29 +192,6 @@ class Service:
             raise EngineError("Video is switched off on this server.", "video_model_disabled")
 
     # --- operations ------------------------------------------------------------------------------
-
-    def prompt(
-        self, session_id: str, owner: str, frame_index: int, prompts: tuple[Prompt, ...], obj_id: int | None = None
-    ) -> Future[PromptOutcome]:
-        return self.get(session_id, owner).prompt(frame_index, prompts, obj_id)
-
-    def propagate(self, session_id: str, owner: str, request: PropagateRequest) -> Future[Run]:
-        return self.get(session_id, owner).propagate(request)
-
-    def cancel(self, session_id: str, owner: str) -> Future[None]:
-        return self.get(session_id, owner).cancel()
-
-    def undo(self, session_id: str, owner: str) -> Future[Edit]:
-        return self.get(session_id, owner).undo()
-
-    def redo(self, session_id: str, owner: str) -> Future[Edit]:
-        return self.get(session_id, owner).redo()
-
-    def remove(self, session_id: str, owner: str, obj_id: int) -> Future[None]:
-        return self.get(session_id, owner).remove(obj_id)
-
-    def reset(self, session_id: str, owner: str) -> Future[int]:
-        return self.get(session_id, owner).reset()
 
     def rename(
         self,

@@ -39,33 +39,40 @@ async def start_session(
     session_id: str | None = None,
     gpu_ids: Sequence[int] | None = None,
     fps: float | None = None,
+    stored: Video | None = None,
 ) -> Session:
-    """Start a session on exactly one of the four kinds of video.
+    """Start a session on exactly one video.
+
+    Args:
+        stored: a video that came with the call and was stored for this session only. It ends with
+            the session, as one given by path or base64 does; an upload stays.
 
     Raises:
-        InvalidInput: none or several of them, GPUs this server does not have; and whatever the
+        InvalidInput: none or several videos, GPUs this server does not have; and whatever the
             library and the service raise.
     """
-    service.require_video()
-    given = [v for v in (video_id, video_path, video_base64, video_url) if v]
-    if len(given) != 1:
-        raise InvalidInput(
-            "Name one video: video_id of an upload, video_path, video_base64 or video_url.", "invalid_video"
-        )
-    if gpu_ids:
-        raise InvalidInput("This server's engine runs on no GPU: leave gpu_ids out.", "unknown_gpu")
-    rate = frame_rate(fps)
-    if video_url:
-        return service.start_session(service.video_from_url(), owner, session_id)
-    if video_id:
-        return service.start_session(service.library.get(video_id, owner), owner, session_id)
-    if video_path:
-        video: Video = await asyncio.to_thread(service.library.add_path, video_path, owner, rate)
-    else:
-        data = decode_base64(video_base64 or "", "video")
-        video = await asyncio.to_thread(service.upload, io.BytesIO(data), "video", owner, rate)
+    video = stored
     try:
+        service.require_video()
+        if len([v for v in (video_id, video_path, video_base64, video_url, stored) if v]) != 1:
+            raise InvalidInput(
+                "Name one video: video_id of an upload, video_path, video_base64 or video_url.", "invalid_video"
+            )
+        if gpu_ids:
+            raise InvalidInput("This server's engine runs on no GPU: leave gpu_ids out.", "unknown_gpu")
+        if video_id:
+            return service.start_session(service.library.get(video_id, owner), owner, session_id)
+        rate = frame_rate(fps)
+        if video_url:
+            video = service.video_from_url()
+        elif video_path:
+            video = await asyncio.to_thread(service.library.add_path, video_path, owner, rate)
+        elif video_base64:
+            data = decode_base64(video_base64, "video")
+            video = await asyncio.to_thread(service.upload, io.BytesIO(data), "video", owner, rate)
+        assert video is not None
         return service.start_session(video, owner, session_id, keep_video=False)
     except BaseException:
-        await asyncio.to_thread(service.library.delete, video.id)
+        if video is not None:
+            await asyncio.to_thread(service.library.delete, video.id)
         raise
