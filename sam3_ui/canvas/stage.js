@@ -90,11 +90,14 @@ export function createStage(app) {
     return true;
   }
 
-  /** A picture came: the wanted one is shown; on the way to it, so is a nearer one. */
+  /**
+   * A picture came: the wanted one is shown. While the playhead moves by itself or under the pointer,
+   * so is one on the way to it; at rest never, or a click would prompt a neighbouring frame.
+   */
   function arrived(n) {
-    const nearer = state.shown < 0 || Math.abs(n - state.frame) < Math.abs(state.shown - state.frame);
-    if (n === state.frame || n === state.shown) show(n);
-    else if (nearer && (isRunning(state) || state.playing || app.frames.has(state.frame) === false)) show(n);
+    const moving = isRunning(state) || state.playing || app.scrubbing;
+    const nearer = state.shown >= 0 && Math.abs(n - state.frame) < Math.abs(state.shown - state.frame);
+    if (n === state.frame || n === state.shown || (moving && nearer)) show(n);
   }
 
   new ResizeObserver(([entry]) => {

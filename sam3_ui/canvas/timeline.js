@@ -177,13 +177,14 @@ export function mountTimeline(app) {
     const end = event.target.dataset.end;
     dragging = end === undefined ? {} : { end: Number(end) };
     root.setPointerCapture(event.pointerId);
+    app.scrubbing = end === undefined;
     if (end === undefined) {
       app.player.pause();
       drag(event);
     }
   });
   root.addEventListener("pointermove", drag);
-  for (const name of ["pointerup", "pointercancel"]) root.addEventListener(name, () => (dragging = null));
+  for (const name of ["pointerup", "pointercancel"]) root.addEventListener(name, () => (dragging = app.scrubbing = null));
   root.addEventListener("wheel", (event) => {
     if (event.target.closest(".lanes") && !event.ctrlKey && !event.shiftKey) return;
     event.preventDefault();
