@@ -6,11 +6,13 @@ import importlib.util
 import logging
 import socket
 from pathlib import Path
+from typing import Any
 
 import gradio as gr
 import uvicorn
 from fastapi import FastAPI
 from fastapi.staticfiles import StaticFiles
+from starlette.responses import Response
 
 from backend.api.app import create_api
 from backend.engines.registry import choose
@@ -21,6 +23,15 @@ from backend.workers.pool import Pool
 CANVAS = Path(__file__).parent / "canvas"
 
 log = logging.getLogger(__name__)
+
+
+class Revalidated(StaticFiles):
+    """Files that browsers ask about each time, so that an upgrade never mixes old modules with new ones."""
+
+    def file_response(self, *args: Any, **kwargs: Any) -> Response:
+        response = super().file_response(*args, **kwargs)
+        response.headers["Cache-Control"] = "no-cache"
+        return response
 
 
 def create_service(settings: Settings) -> Service:
@@ -35,7 +46,7 @@ def create_app(settings: Settings) -> FastAPI:
 
     service = create_service(settings)
     app = create_api(service)
-    app.mount("/canvas", StaticFiles(directory=CANVAS), name="canvas")
+    app.mount("/canvas", Revalidated(directory=CANVAS), name="canvas")
     page = blocks.build()
     with page:
         api.expose(app)

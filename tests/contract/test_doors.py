@@ -239,3 +239,12 @@ def test_a_foreign_page_s_socket_is_refused(server: str, session_url: str):
     address = f"ws{server.removeprefix('http')}/api/v1/video/ws/propagate/{session_url.rsplit('/', 1)[1]}"
     with connect(address, origin="https://elsewhere.example") as socket:
         assert json.loads(socket.recv())["code"] == "foreign_origin"
+
+
+def test_the_page_s_modules_are_asked_about_each_time(http: httpx.Client):
+    first = http.get("/canvas/main.js")
+    assert first.status_code == 200
+    assert first.headers["cache-control"] == "no-cache"
+    again = http.get("/canvas/main.js", headers={"If-None-Match": first.headers["etag"]})
+    assert again.status_code == 304
+    assert again.headers["cache-control"] == "no-cache"
