@@ -55,6 +55,14 @@ class PromptOutcome:
 
 
 @dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a propagation ended, and the frames that it really went over, in its order."""
+
+    state: RunState
+    frames: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class PropagateRequest:
     direction: Direction = "both"
     start_frame_index: int | None = None
@@ -92,8 +100,8 @@ class Session:
         self.parked = False
         self.failed = False
         self.memory_bytes = 0
-        self.outcomes: dict[int, tuple[int, str]] = {}
-        """Of each propagation's edit: how many frames it wrote, and how it ended."""
+        self.outcomes: dict[int, Outcome] = {}
+        """Of each propagation's edit, once it has ended."""
         self._queue = OpQueue(self.lock, self._released)
         self._pool = pool
         self._admit = admit
@@ -415,7 +423,7 @@ class Session:
 
     def _end_run(self, run: Run, state: RunState) -> None:
         if run.frames:
-            self.outcomes[run.seq] = (run.done, state)
+            self.outcomes[run.seq] = Outcome(state, tuple(frame for frame, _ in run.frames))
         else:
             self.log.retract(run.seq)
         run.end(state)

@@ -239,17 +239,18 @@ def _edit_out(session: Session, edit: Edit, undone: bool) -> Json:
                 "prompts": [prompt_out(p) for p in prompts],
             }
         case PropagateAction(run_id, direction, start, frames, obj_ids):
+            ended = session.outcomes.get(edit.seq)
             run = session.run
-            live = run is not None and run.seq == edit.seq and run.active
-            written, outcome = session.outcomes.get(edit.seq, (run.done if live and run else 0, "running"))
+            done = ended.frames if ended else tuple(f for f, _ in run.frames) if run and run.seq == edit.seq else ()
             out |= {
                 "run_id": run_id,
                 "direction": direction,
                 "start_frame_index": start,
-                "frames": list(frames),
+                # What it set out to do while it runs; once it has ended, what it did.
+                "frames": [min(done), max(done)] if ended else list(frames),
                 "obj_ids": list(obj_ids),
-                "frames_written": written,
-                "outcome": outcome,
+                "frames_written": len(done),
+                "outcome": ended.state if ended else "running",
             }
         case RemoveAction(obj_id):
             out |= {"obj_id": obj_id}

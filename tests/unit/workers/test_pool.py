@@ -151,6 +151,9 @@ def test_cancel_keeps_what_was_computed_and_the_next_run_loses_no_frame(start, c
     assert 3 <= len(kept) < 12
     assert sorted(map(int, wire.results_out(session)["results"])) == kept
     session.cancel().result(30)
+    logged = wire.log_out(session)["edits"][-1]
+    assert logged["frames"] == [0, kept[-1]]
+    assert (logged["frames_written"], logged["outcome"]) == (len(kept), "cancelled")
     rest = session.propagate(PropagateRequest(direction="forward", start_frame_index=kept[-1])).result(30)
     assert kept + frames_of(session, rest)[1:] == list(range(12))
 
