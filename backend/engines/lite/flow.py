@@ -36,7 +36,7 @@ def is_cut(old: NDArray[np.uint8], new: NDArray[np.uint8]) -> bool:
     """Whether two neighbouring frames, given on the flow grid, show different scenes.
 
     They do where their thumbnails hardly correlate. Of 22 continuous sequences (DAVIS and
-    surveillance) no pair of frames fell below .44; the five cuts of a news clip lay at .23 and less.
+    surveillance) no pair of frames fell below .44; the five cuts of a street clip lay at .23 and less.
     """
     a, b = (np.asarray(cv2.resize(g, _THUMB, interpolation=cv2.INTER_AREA), np.float32) for g in (old, new))
     a, b = a - a.mean(), b - b.mean()
