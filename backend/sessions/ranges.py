@@ -23,8 +23,11 @@ def legs(
         InvalidInput: a frame beyond the video, or an end on the wrong side of the start.
     """
     check_frame(start, num_frames)
-    if max_frames is not None and max_frames < 1:
-        raise InvalidInput("max_frames must be at least 1.", "invalid_range")
+    # Not every door checks types: Gradio's hands over what the client's JSON holds.
+    if direction not in ("forward", "backward", "both"):
+        raise InvalidInput("direction is forward, backward or both.", "invalid_range")
+    if max_frames is not None and (not _whole(max_frames) or max_frames < 1):
+        raise InvalidInput("max_frames is a whole number of at least 1.", "invalid_range")
     if end_frame_index is not None:
         check_frame(end_frame_index, num_frames)
         if direction == "forward" and end_frame_index < start:
@@ -52,10 +55,16 @@ def check_frame(frame_index: int, num_frames: int) -> None:
     Raises:
         InvalidInput
     """
+    if not _whole(frame_index):
+        raise InvalidInput("A frame index is a whole number.", "frame_out_of_range")
     if not 0 <= frame_index < num_frames:
         raise InvalidInput(
             f"There is no frame {frame_index}: the video has frames 0 to {num_frames - 1}.", "frame_out_of_range"
         )
+
+
+def _whole(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
 
 
 def order(leg: Leg) -> list[int]:

@@ -42,6 +42,12 @@ def test_all_ends_are_inclusive(direction, start, max_frames, end, expected):
         ("forward", 3, None, 2),
         ("backward", 3, None, 4),
         ("both", 3, None, 8),
+        ("sideways", 3, None, None),
+        ("forward", 1.5, None, None),
+        ("forward", "3", None, None),
+        ("forward", True, None, None),
+        ("forward", 3, 1.5, None),
+        ("forward", 3, None, "5"),
     ],
 )
 def test_ranges_outside_of_the_video_are_refused(direction, start, max_frames, end):
