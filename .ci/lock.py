@@ -2,7 +2,7 @@
 
 constraints.txt pins everything that any install of the project takes, all extras together, so that
 the same install works next year. requirements.txt is what a GPU host installs, in one file since
-Hugging Face Spaces reads no other. CUDA's own packages are left out: torch pins them itself.
+Hugging Face Spaces reads no other. CUDA's own packages and triton are left out: torch pins them itself.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
 EXTRAS = ("test", "sam3", "transformers", "mcp", "ray")
-LEFT_TO_TORCH = re.compile(r"^(nvidia|cuda)-")
-MARKERS = {"triton": "sys_platform == 'linux'", "uvloop": "sys_platform != 'win32'"}
+LEFT_TO_TORCH = re.compile(r"^(nvidia|cuda)-|^triton$")
+MARKERS = {"uvloop": "sys_platform != 'win32'"}
 """Packages that do not exist everywhere, and where they do."""
 
 

@@ -187,7 +187,9 @@ class DenseResult:
     `masks` is bool (N, H, W) at the video's size, in the order of `obj_ids`; `scores` are in
     [0, 1]. An object that is not on the frame is listed with an empty mask. `concept_kept`: the
     engine goes on looking for a text's concept on later frames, so the prompt counts as an edit
-    even where it found nothing.
+    even where it found nothing. `born` holds, for objects that this result begins, the words that
+    found them. `cache_hit`: whether the features of the picture were there already (None: this
+    engine keeps none).
     """
 
     frame_index: int
@@ -195,6 +197,8 @@ class DenseResult:
     scores: tuple[float, ...]
     masks: BoolMask
     concept_kept: bool = False
+    born: Mapping[int, str] = field(default_factory=dict)
+    cache_hit: bool | None = None
 
 
 # --- edits -----------------------------------------------------------------------------------
@@ -298,12 +302,31 @@ class Leg:
 
 
 @dataclass(frozen=True, slots=True)
+class Follow:
+    """A concept to be looked for on every frame of a propagation.
+
+    Attributes:
+        text: the words, as typed.
+        frames: the frames on which they were asked for.
+        obj_ids: the objects that the words found, and that no other prompt has touched since.
+        find_new: whether objects that are not known yet are wanted.
+    """
+
+    text: str
+    frames: tuple[int, ...]
+    obj_ids: tuple[int, ...] = ()
+    find_new: bool = True
+
+
+@dataclass(frozen=True, slots=True)
 class Span:
     """What a propagation has to do, settled by the session from its log and results.
 
     An object joins a leg at the first of its seeds that the leg meets (the anchor included) and
     is not computed before. A seed with `prompted` on a later frame of the leg replaces the
-    object's mask there. New objects get ids from `next_obj_id` on.
+    object's mask there. A concept of `follows` joins at the first of its frames, or of its
+    objects' seeds, that the leg meets. New objects get ids from `next_obj_id` on. `removed` are
+    stored masks of removed objects: what a concept finds over one of them stays away.
     """
 
     direction: Direction
@@ -311,6 +334,8 @@ class Span:
     obj_ids: tuple[int, ...]
     seeds: tuple[Seed, ...]
     next_obj_id: int
+    follows: tuple[Follow, ...] = ()
+    removed: tuple[Seed, ...] = ()
 
     @property
     def total_frames(self) -> int:
@@ -345,7 +370,11 @@ class Snapshot:
 
 @dataclass(frozen=True, slots=True)
 class Capabilities:
-    """What an engine can do. `words`: the only texts it knows; empty: any words."""
+    """What an engine can do.
+
+    `words`: the only texts it knows; empty: any words. `features`: whether it keeps what its
+    vision encoder made of a picture, so that further prompts on it are quicker.
+    """
 
     text: bool = False
     points: bool = True
@@ -355,6 +384,7 @@ class Capabilities:
     backward: bool = True
     multi_concept: bool = False
     words: tuple[str, ...] = ()
+    features: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,1 @@
+"""The engine around a SAM model, whichever package the model comes from."""
