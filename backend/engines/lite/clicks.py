@@ -7,7 +7,6 @@ cut. A click on an object that already has a mask counts near itself only.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import cv2
 import numpy as np
@@ -23,6 +22,7 @@ from backend.engines.lite.palette import Palette, nearest
 from backend.engines.lite.rules import Clicks, Pixel, only_near, rooted, still_true
 from backend.engines.lite.solve import cut_out, edge_weights
 from backend.engines.lite.view import Crop, View, look
+from backend.engines.prompter import Found
 
 Floats = NDArray[np.float32]
 
@@ -47,14 +47,6 @@ _LOOKS = np.float32(2)
 _TEMPERATURE = np.float32(0.25)
 _STRENGTH, _ROUNDS, _FLOOR = 0.5, 60, 0.05
 _PASSES = 3
-
-
-@dataclass(frozen=True, slots=True)
-class Cut:
-    """A mask (H, W) of the frame, and how sure it is, in [0, 1]."""
-
-    mask: BoolMask
-    score: float
 
 
 class Still:
@@ -88,7 +80,7 @@ class Still:
 
     # --- what is asked -----------------------------------------------------------------------
 
-    def by_clicks(self, clicks: Clicks, start: BoolMask | None, forbidden: BoolMask) -> Cut:
+    def by_clicks(self, clicks: Clicks, start: BoolMask | None, forbidden: BoolMask) -> Found:
         """The object that was clicked.
 
         Args:
@@ -102,7 +94,7 @@ class Still:
             clicks = still_true(clicks, start)
         on, off = clicks.of(1), clicks.of(0)
         if not on and start is None:
-            return Cut(np.zeros(self.picture.shape[:2], np.bool_), 0.0)
+            return Found(np.zeros(self.picture.shape[:2], np.bool_), 0.0)
         radius = max(3, int(_DISC * self._width))
         pressed = self._discs(off, max(2, radius // 2)), self._discs(on, max(2, radius // 2))
         blocked = self._reduce(forbidden) > 0.5
@@ -131,9 +123,9 @@ class Still:
             mask = only_near(mask, start, clicks.newest())
         for (x, y), label in clicks.newest():
             mask[y, x] = bool(label)
-        return Cut(mask, cut.score)
+        return Found(mask, cut.score)
 
-    def by_box(self, box: PixelBox, forbidden: BoolMask) -> Cut:
+    def by_box(self, box: PixelBox, forbidden: BoolMask) -> Found:
         """The object that fills a box; `forbidden` pixels (H, W) belong to others."""
         x0, y0, x1, y1 = self._small_box(box)
         inside = np.zeros((self._height, self._width), np.bool_)
@@ -151,7 +143,7 @@ class Still:
             soft, evidence = found, np.where(found, np.float32(2), np.float32(-2))
         cut = self._finish(soft, evidence)
         mask = cut.mask & ~forbidden
-        return Cut(mask, cut.score if mask.any() else 0.0)
+        return Found(mask, cut.score if mask.any() else 0.0)
 
     # --- how it is found ---------------------------------------------------------------------
 
@@ -237,14 +229,14 @@ class Still:
         cv2.grabCut(self._small, labels, None, *models, 5, cv2.GC_INIT_WITH_MASK)  # type: ignore[call-overload]
         return np.asarray(labels & 1, np.bool_)
 
-    def _finish(self, mask: BoolMask, evidence: Floats) -> Cut:
+    def _finish(self, mask: BoolMask, evidence: Floats) -> Found:
         """A mask on the small picture, brought to the frame's size along its edges."""
         height, width = self.picture.shape[:2]
         score = float(sigmoid(evidence)[mask].mean()) if mask.any() else 0.0
         x, y, w, h = cv2.boundingRect(mask.view(np.uint8))
         out = np.zeros((height, width), np.bool_)
         if not w:
-            return Cut(out, 0.0)
+            return Found(out, 0.0)
         sx, sy = width / self._width, height / self._height
         pad_x, pad_y = 8 * max(sx, 1), 8 * max(sy, 1)
         x0, x1 = max(int(x * sx - pad_x), 0), min(int((x + w) * sx + pad_x) + 1, width)
@@ -262,7 +254,7 @@ class Still:
         soft = cv2.warpAffine(mask.astype(np.float32), matrix, (cols, rows), flags=flags, borderMode=border)
         part = np.ascontiguousarray(self.picture[y0:y1, x0:x1])
         out[y0:y1, x0:x1] = guided.refine(part, np.asarray(soft, np.float32)) > 0.5
-        return Cut(out, score)
+        return Found(out, score)
 
     # --- the small picture -------------------------------------------------------------------
 

@@ -14,7 +14,7 @@ from backend.domain import Capabilities, DenseResult, EngineInfo, PromptRequest,
 from backend.engines.base import FrameSource, require
 from backend.engines.lite.backbone import Backbone
 from backend.engines.lite.clicks import Still
-from backend.engines.lite.prompts import Prompter
+from backend.engines.lite.prompts import LitePrompter
 from backend.engines.lite.propagation import Run
 from backend.engines.lite.words import WORDS, Finder
 from backend.errors import EngineError, ServiceError
@@ -87,7 +87,8 @@ class LiteEngine:
         """
         require(self.info.capabilities, request, f"The {self.info.title} engine")
         with _translated():
-            cuts = Prompter(self._still(handle, request.frame_index), self._finder, request).answer()
+            prompter = LitePrompter(self._still(handle, request.frame_index), self._finder, request)
+            cuts = prompter.answer()
             size = handle.video.height, handle.video.width
             masks = [c.mask for c in cuts.values()]
             return DenseResult(
@@ -95,6 +96,7 @@ class LiteEngine:
                 tuple(cuts),
                 tuple(min(max(c.score, 0.0), 1.0) for c in cuts.values()),
                 np.stack(masks) if masks else np.zeros((0, *size), np.bool_),
+                born=prompter.born,
             )
 
     def propagate(self, handle: LiteHandle, span: Span) -> Iterator[DenseResult]:

@@ -15,17 +15,12 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from backend.domain import BoolMask, Box, Capabilities, Image, NormBox
+from backend.engines.prompter import Found
+
+__all__ = ["Clicks", "Features", "Follower", "Found", "SamModel", "Tracker", "Views"]
 
 Features = Any
 """What a model's vision encoder makes of a picture; opaque to everybody but the model."""
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Found:
-    """A mask that a model gave, and its score in [0, 1]. An empty mask: not on this picture."""
-
-    mask: BoolMask
-    score: float
 
 
 @dataclass(frozen=True, slots=True, eq=False)
