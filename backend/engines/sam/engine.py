@@ -103,7 +103,7 @@ class SamEngine:
         handle.runs.append(run)
         results = run.results()
         try:
-            while not handle.closed:
+            while run in handle.runs:
                 with self._translated():
                     result = next(results, None)
                 if result is None:

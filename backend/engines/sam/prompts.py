@@ -36,14 +36,15 @@ class SamPrompter(Prompter):
 
     def cut(self, ask: Ask, start: BoolMask | None) -> Found:
         """The object that all its clicks on the frame, its box and its mask before mean together."""
-        if not any(ask.labels) and ask.box is None:
+        if start is not None and not start.any():
+            start = None
+        if not any(ask.labels) and ask.box is None and start is None:
             # SAM needs something to hold on to: clicks that only take away do so from a mask.
-            if start is None or not start.any():
-                return Found(np.zeros(self.size, np.bool_), 0.0)
+            return Found(np.zeros(self.size, np.bool_), 0.0)
         box = None if ask.box is None else ask.box.box
         # A box says anew what the object is; clicks refine what it was.
-        start = None if box is not None or start is None or not start.any() else start
-        return self._model.segment(self._features(), self.size, Clicks(ask.points, ask.labels, box, start))
+        clicks = Clicks(ask.points, ask.labels, box, None if box is not None else start)
+        return self._model.segment(self._features(), self.size, clicks)
 
     def _features(self) -> object:
         features = self._views.features(self._frame)

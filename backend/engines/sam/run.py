@@ -8,7 +8,7 @@ here and nowhere else.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Generator, Iterable, Iterator, Mapping
 
 import numpy as np
 
@@ -77,7 +77,7 @@ class Run:
         held = 0 if self._tracker is None else self._tracker.nbytes
         return held + sum(p.follower.nbytes for p in self._pursuits)
 
-    def results(self) -> Iterator[DenseResult]:
+    def results(self) -> Generator[DenseResult, None, None]:
         """One result for each frame of each leg, in order. Closing it frees everything."""
         try:
             for leg in self._span.legs:
@@ -139,9 +139,9 @@ class Run:
             finds = pursuit.follower.step(frame_index, reverse=reverse)
             self._name(pursuit, finds, {i: joining[i] for i in expected}, shown, frame_index)
             for own, found in finds.items():
-                obj_id = pursuit.ids.get(own)
-                if obj_id is not None:
-                    shown[obj_id] = found
+                known_as = pursuit.ids.get(own)
+                if known_as is not None:
+                    shown[known_as] = found
             for obj_id in pursuit.shown():
                 shown.setdefault(obj_id, self._absent())
         missed = [i for i in expected if i not in shown]
