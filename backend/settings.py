@@ -68,7 +68,23 @@ class Settings(BaseSettings):
         default="auto", description="which engine to use"
     )
     video_model_enabled: bool = Field(default=True, description="serve video; false: images only")
-    video_model_required: bool = Field(default=False, description="do not start without the engine asked for")
+    video_model_required: bool = Field(default=False, description="end when the engine asked for can't be loaded")
+    video_model_gpus: str = Field(
+        default="",
+        pattern=r"^\s*(\d+(\s*[,+]\s*\d+)*)?\s*$",
+        description="GPUs to use, by comma: a worker each; `0+1` is one worker over both; default: all",
+    )
+    video_model_compile: bool = Field(default=False, description="compile `sam3`'s model: slow start, faster frames")
+    video_model_temporal_disambiguation: bool = Field(
+        default=True, description="let `sam3` use its checks of what it follows against earlier frames"
+    )
+    sam3_checkpoint: str | None = Field(
+        default=None, description="weights of `sam3`: a file, a folder or a hub id; default: Meta's own"
+    )
+    sam3_bpe_path: Path | None = Field(default=None, description="vocabulary of `sam3`'s texts, where it isn't found")
+    model_id: str | None = Field(
+        default=None, description="checkpoint of `transformers`: a folder or a hub id; default: `facebook/sam3`"
+    )
     engine_step_timeout_seconds: float = Field(
         default=120, gt=0, description="an engine that says nothing for so long while it works is replaced"
     )
@@ -78,6 +94,17 @@ class Settings(BaseSettings):
     image_model_confidence_threshold: float = Field(
         default=0.5, ge=0, le=1, description="score below which an image's finds are dropped"
     )
+    image_model_device: str = Field(
+        default="auto",
+        pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$",
+        description="where `transformers` runs: `auto`, `cpu`, `mps` or `cuda`; `cuda:1`: the GPU of image calls",
+    )
+    image_model_resolution: int = Field(
+        default=1008, ge=14, description="side of the square the model sees; SAM 3's weights know 1008 only"
+    )
+    enable_feature_cache: bool = Field(default=True, description="keep what the encoder made of still images")
+    feature_cache_ttl_seconds: float = Field(default=600, gt=0, description="how long, when nobody asks for it")
+    max_cache_size_mb: int = Field(default=4096, ge=0, description="and how much of it a worker keeps, in MB")
 
     @field_validator("cors_origins", "api_keys", mode="before")
     @classmethod

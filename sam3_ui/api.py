@@ -22,9 +22,10 @@ from backend.api.auth import Keys
 from backend.errors import NotFound, ServiceError, Unauthenticated
 from backend.sessions import operations, wire
 from backend.sessions.image import segment_image as segment_still
+from backend.sessions.planning import PropagateRequest
 from backend.sessions.run import follow
 from backend.sessions.service import Service
-from backend.sessions.session import PropagateRequest, Session
+from backend.sessions.session import Session
 from backend.sessions.start import frame_rate
 from backend.sessions.start import start_session as begin_session
 

@@ -15,6 +15,7 @@ from fastapi.staticfiles import StaticFiles
 from starlette.responses import Response
 
 from backend.api.app import create_api
+from backend.engines.devices import gpus
 from backend.engines.registry import choose
 from backend.sessions.service import Service
 from backend.settings import ROOT, Settings
@@ -35,9 +36,8 @@ class Revalidated(StaticFiles):
 
 
 def create_service(settings: Settings) -> Service:
-    """A service with one worker for the engine that the settings ask for; not started."""
-    specs = [choose(settings)]
-    return Service(settings, Pool(specs, settings.engine_step_timeout_seconds))
+    """A service with the workers that the settings ask for; not started."""
+    return Service(settings, Pool(choose(settings, gpus()), settings.engine_step_timeout_seconds))
 
 
 def create_app(settings: Settings) -> FastAPI:

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from backend.sessions.session import PropagateRequest
+from backend.sessions.planning import PropagateRequest
 
 
 class Body(BaseModel):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from backend.domain import (
     FrameResult,
@@ -12,7 +12,6 @@ from backend.domain import (
     PromptAction,
     PromptRequest,
     Snapshot,
-    Text,
 )
 from backend.errors import NotFound
 from backend.masks.overlay import color_of
@@ -73,26 +72,32 @@ class Book:
         return Snapshot(tuple(self.log.active), seeds)
 
     def write_prompt(
-        self, request: PromptRequest, found: Iterable[ObjectResult], concept_kept: bool
+        self,
+        request: PromptRequest,
+        found: Iterable[ObjectResult],
+        concept_kept: bool,
+        born: Mapping[int, str],
     ) -> FrameResult | None:
-        """Enter a prompt with the objects it wrote; None, and no entry, where it found nothing."""
+        """Enter a prompt with the objects it wrote; None, and no entry, where it found nothing.
+
+        `born` holds the words that found an object.
+        """
         known = self.objects
         results = tuple(r for r in found if r.obj_id in known or r.obj_id >= self.next_obj_id)
         if not results and not concept_kept:
             return None
         ids = tuple(r.obj_id for r in results)
         edit = self.log.append(PromptAction(request.frame_index, request.prompts, request.obj_id, ids))
-        concept = next((p.text for p in request.prompts if isinstance(p, Text)), "")
         for obj_id in ids:
             if obj_id not in known:
-                self._bear(edit.seq, obj_id, concept)
+                self._bear(edit.seq, obj_id, born.get(obj_id, ""))
         self._records.put(edit.seq, request.frame_index, results)
         return FrameResult(request.frame_index, results)
 
-    def write_frame(self, seq: int, frame: FrameResult) -> tuple[int, ...]:
+    def write_frame(self, seq: int, frame: FrameResult, born: Mapping[int, str]) -> tuple[int, ...]:
         """Enter a propagated frame under the run's edit; returns the objects that are on record for it.
 
-        What a person prompted on the frame stands.
+        What a person prompted on the frame stands. `born` holds the words that found an object.
         """
         ids: list[int] = []
         fresh: list[ObjectResult] = []
@@ -101,7 +106,7 @@ class Book:
             if obj_id not in self.objects:
                 if obj_id < self.next_obj_id:
                     continue
-                self._bear(seq, obj_id, "")
+                self._bear(seq, obj_id, born.get(obj_id, ""))
             ids.append(obj_id)
             seen = self.results.visible(obj_id, frame.frame_index)
             if seen is None or not self.results.is_prompted(seen):
@@ -110,7 +115,7 @@ class Book:
         return tuple(ids)
 
     def first_prompted(self, obj_ids: Iterable[int]) -> int | None:
-        """The first frame on which any of the objects is prompted."""
+        """The first frame on which any of the objects is prompted; None where none is."""
         frames = (f for i in obj_ids for f, v in self.results.versions(i).items() if self.results.is_prompted(v))
         return min(frames, default=None)
 

@@ -12,15 +12,32 @@ from datetime import UTC, datetime
 from backend.domain import (
     Action,
     Edit,
+    MaskPrompt,
     ObjectInfo,
+    Points,
     Prompt,
     PromptAction,
     RemoveAction,
     RenameAction,
     ResetAction,
+    Text,
 )
 from backend.errors import Conflict
 from backend.sessions.store import Records
+
+
+@dataclass(frozen=True, slots=True)
+class Concept:
+    """Words that were searched for: where, what they found, and what became of it.
+
+    `found` are the objects that there still are and that no click, box or stroke has touched;
+    `removed` those that people took away.
+    """
+
+    text: str
+    frames: tuple[int, ...]
+    found: tuple[int, ...]
+    removed: tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,13 +45,15 @@ class View:
     """What the active edits amount to; made anew after each change of the log.
 
     `active` are the seqs of the edits that are not undone; `prompts` those of them that are
-    prompts; `last_prompt` the newest active prompt edit of each object.
+    prompts; `last_prompt` the newest active prompt edit of each object; `concepts` the words that
+    are still looked for: those that found nothing yet, and those of whose finds one is left.
     """
 
     active: frozenset[int]
     prompts: frozenset[int]
     objects: dict[int, ObjectInfo]
     last_prompt: dict[int, int]
+    concepts: tuple[Concept, ...]
 
 
 class EditLog:
@@ -134,12 +153,16 @@ class EditLog:
         objects = {obj_id: b.info for obj_id, b in births.items()}
         last_prompt: dict[int, int] = {}
         prompts: set[int] = set()
+        searches: dict[str, tuple[str, list[int]]] = {}
+        touched: set[int] = set()
+        began = 0
         for edit in active:
             match edit.action:
                 case RemoveAction(obj_id):
                     objects.pop(obj_id, None)
                 case ResetAction():
                     objects = {i: info for i, info in objects.items() if births[i].seq > edit.seq}
+                    searches, began = {}, edit.seq
                 case RenameAction(obj_id, name, label, color) if obj_id in objects:
                     info = objects[obj_id]
                     objects[obj_id] = replace(
@@ -148,7 +171,24 @@ class EditLog:
                         label=info.label if label is None else label,
                         color=info.color if color is None else color,
                     )
-                case PromptAction(obj_ids=obj_ids):
+                case PromptAction() as action:
                     prompts.add(edit.seq)
-                    last_prompt.update(dict.fromkeys(obj_ids, edit.seq))
-        return View(seqs, frozenset(prompts), objects, last_prompt)
+                    last_prompt.update(dict.fromkeys(action.obj_ids, edit.seq))
+                    if _touches(action):
+                        touched.update(action.obj_ids)
+                    for text in (p.text for p in action.prompts if isinstance(p, Text) and action.obj_id is None):
+                        searches.setdefault(text.casefold(), (text, []))[1].append(action.frame_index)
+        concepts = []
+        for key, (text, frames) in searches.items():
+            # An object's first label is the words that found it.
+            born = [i for i, b in births.items() if b.seq > began and b.info.label.casefold() == key]
+            if not born or any(i in objects for i in born):
+                found = tuple(i for i in born if i in objects and i not in touched)
+                concepts.append(Concept(text, tuple(frames), found, tuple(i for i in born if i not in objects)))
+        return View(seqs, frozenset(prompts), objects, last_prompt, tuple(concepts))
+
+
+def _touches(action: PromptAction) -> bool:
+    """Whether a prompt says what one object's mask is, rather than naming a class of things."""
+    texts = any(isinstance(p, Text) for p in action.prompts)
+    return action.obj_id is not None or not texts or any(isinstance(p, Points | MaskPrompt) for p in action.prompts)

@@ -16,7 +16,6 @@ from datetime import UTC, datetime
 from typing import Any
 
 from backend.domain import (
-    Direction,
     Edit,
     EngineInfo,
     FrameResult,
@@ -37,6 +36,7 @@ from backend.errors import InvalidInput, ServiceError, WorkerLost
 from backend.sessions import ranges
 from backend.sessions.book import Book
 from backend.sessions.log import EditLog
+from backend.sessions.planning import PropagateRequest, first_span, rest_of
 from backend.sessions.queue import Op, OpQueue
 from backend.sessions.results import Results
 from backend.sessions.run import Run, RunState, closed_error
@@ -52,6 +52,8 @@ class PromptOutcome:
 
     frame: FrameResult
     message: str | None = None
+    cache_hit: bool | None = None
+    """Whether the frame's features were there already; None: the engine keeps none, or needed none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,15 +62,6 @@ class Outcome:
 
     state: RunState
     frames: tuple[int, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class PropagateRequest:
-    direction: Direction = "both"
-    start_frame_index: int | None = None
-    max_frames: int | None = None
-    end_frame_index: int | None = None
-    obj_ids: tuple[int, ...] | None = None
 
 
 class Session:
@@ -109,6 +102,8 @@ class Session:
         self._touched = clock()
         self._opened: tuple[int, int] | None = None
         self._run_ticket = 0
+        self._span: Span | None = None
+        """What the last propagation was to do, as it began."""
 
     # --- what is going on ------------------------------------------------------------------------
 
@@ -241,7 +236,7 @@ class Session:
             if self.run and self.run.active:
                 self._end_run(self.run, "cancelled")
             self._opened = None
-            self._pool.release(self.id)
+            self._pool.forget(self.id)
         for op in unanswered:
             op.future.set_exception(closed_error())
         self.changes.ring()
@@ -337,40 +332,28 @@ class Session:
             elif isinstance(reply, m.Applied):
                 self.memory_bytes = reply.memory_bytes
                 self.failed = False
-                frame = self.book.write_prompt(request, reply.frame.objects, reply.concept_kept)
-                if frame is None:
-                    empty = FrameResult(request.frame_index, ())
-                    self._queue.release(op, PromptOutcome(empty, nothing_found(request, self._engine)))
-                else:
-                    self._queue.release(op, PromptOutcome(frame))
+                frame = self.book.write_prompt(request, reply.frame.objects, reply.concept_kept, reply.born)
+                message = None
+                if frame is None or not frame.objects:
+                    message = nothing_found(request, self._engine, reply.concept_kept)
+                frame = frame or FrameResult(request.frame_index, ())
+                self._queue.release(op, PromptOutcome(frame, message, reply.cache_hit))
 
     # --- propagation -----------------------------------------------------------------------------
 
     def _begin_run(self, op: Op, request: PropagateRequest) -> None:
-        chosen = tuple(dict.fromkeys(request.obj_ids)) if request.obj_ids is not None else tuple(self.objects)
-        for obj_id in chosen:
-            self.book.object_info(obj_id)
-        start = request.start_frame_index
-        if start is None:
-            start = self.book.first_prompted(chosen)
-            if start is None:
-                raise _no_prompt()
-        wanted = ranges.legs(
-            request.direction, start, self.video.num_frames, request.max_frames, request.end_frame_index
-        )
-        seeds, joins = self.results.seeds(chosen, [ranges.order(leg) for leg in wanted])
-        legs = tuple(ranges.trimmed(leg, joins[i]) for i, leg in enumerate(wanted) if i in joins)
-        legs = tuple(leg for leg in legs if len(leg.frames))
-        if not legs:
-            raise _no_prompt()
+        planned = first_span(self.book, request, self.video.num_frames)
+        span, legs = planned.span, planned.span.legs
         self._ensure_open()
         ends = [frame for leg in legs for frame in (leg.frames[0], leg.frames[-1])]
         run_id = secrets.token_urlsafe(9)
-        edit = self.log.append(PropagateAction(run_id, request.direction, start, (min(ends), max(ends)), chosen))
-        run = Run(run_id, edit.seq, request.direction, chosen, start, legs)
+        action = PropagateAction(run_id, request.direction, planned.start, (min(ends), max(ends)), span.obj_ids)
+        edit = self.log.append(action)
+        run = Run(run_id, edit.seq, request.direction, span.obj_ids, planned.start, legs)
         self.run = run
         self.failed = False
-        self._send_run(op, run, Span(run.direction, legs, chosen, seeds, self.book.next_obj_id))
+        self._span = span
+        self._send_run(op, run, span)
         op.future.set_result(run)
         self.changes.ring()
 
@@ -384,7 +367,7 @@ class Session:
             match reply:
                 case m.Stepped():
                     self.memory_bytes = reply.memory_bytes
-                    run.stepped(reply.frame.frame_index, self.book.write_frame(run.seq, reply.frame))
+                    run.stepped(reply.frame.frame_index, self.book.write_frame(run.seq, reply.frame, reply.born))
                     self.changes.ring()
                 case m.Finished():
                     self._end_run(run, "cancelled" if reply.cancelled else "complete")
@@ -416,10 +399,9 @@ class Session:
 
     def _revive(self, op: Op, run: Run) -> None:
         """Go on with a run whose worker was lost, from the last frame that is stored."""
-        legs = ranges.remaining(run.legs, run.done)
-        seeds, _ = self.results.seeds(run.obj_ids, [ranges.order(leg) for leg in legs])
+        assert self._span is not None
         self._ensure_open()
-        self._send_run(op, run, Span(run.direction, legs, run.obj_ids, seeds, self.book.next_obj_id))
+        self._send_run(op, run, rest_of(self.book, self._span, run.done))
 
     def _end_run(self, run: Run, state: RunState) -> None:
         if run.frames:
@@ -454,14 +436,11 @@ def _lost(reply: m.Failed) -> bool:
     return isinstance(reply.error, WorkerLost) or reply.error.code == "not_open"
 
 
-def _no_prompt() -> InvalidInput:
-    return InvalidInput(
-        "There is nothing to propagate in that range: prompt an object on a frame of it first.", "no_prompt"
-    )
+def nothing_found(request: PromptRequest, engine: EngineInfo | None, kept: bool) -> str:
+    """What to say of a prompt that found nothing: for a text, with the words the engine knows.
 
-
-def nothing_found(request: PromptRequest, engine: EngineInfo | None) -> str:
-    """What to say of a prompt that found nothing: for a text, with the words the engine knows."""
+    `kept`: the engine looks for the text on the other frames all the same.
+    """
     text = next((p.text for p in request.prompts if isinstance(p, Text)), None)
     if text is None:
         return f"Nothing was found there on frame {request.frame_index}."
@@ -469,4 +448,6 @@ def nothing_found(request: PromptRequest, engine: EngineInfo | None) -> str:
     words = engine.capabilities.words if engine else ()
     if engine and words and text.lower() not in words:
         return f"{sentence} {engine.title} only knows these words: {', '.join(words)}. Or click it, or draw a box."
+    if kept:
+        return f"{sentence} Propagate to look for it on the other frames, or try a plainer word, or click it."
     return f"{sentence} Try a plainer word, go to a frame where it is clearly visible, or click it."

@@ -9,6 +9,7 @@ import os
 import threading
 from collections.abc import Callable, Iterator
 
+from backend.engines.devices import visible_devices
 from backend.engines.registry import EngineSpec
 from backend.workers import messages as m
 from backend.workers.worker import serve
@@ -22,20 +23,30 @@ _environment = threading.Lock()
 
 
 @contextlib.contextmanager
-def _one_thread_each() -> Iterator[None]:
-    """Start a child whose number libraries take one thread: several workers share the cores.
+def _environment_of(spec: EngineSpec) -> Iterator[None]:
+    """Start a child in an environment of its own.
 
-    They read it while they are imported, which in a spawned child is before any code of ours.
+    On the CPU its number libraries take one thread, since several workers share the cores; they
+    read that while they are imported, which in a spawned child is before any code of ours. Of the
+    GPUs it sees its own only: packages that know nothing but "cuda" then use the right one.
     """
-    names = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+    wanted: dict[str, str] = {}
+    if spec.device == "cpu":
+        names = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+        wanted = {name: "1" for name in names if name not in os.environ}
+    elif spec.gpus:
+        wanted = {"CUDA_VISIBLE_DEVICES": visible_devices(spec.gpus), "CUDA_DEVICE_ORDER": "PCI_BUS_ID"}
     with _environment:
-        added = [name for name in names if name not in os.environ]
-        os.environ.update(dict.fromkeys(added, "1"))
+        before = {name: os.environ.get(name) for name in wanted}
+        os.environ.update(wanted)
         try:
             yield
         finally:
-            for name in added:
-                del os.environ[name]
+            for name, value in before.items():
+                if value is None:
+                    del os.environ[name]
+                else:
+                    os.environ[name] = value
 
 
 class LocalWorker:
@@ -54,7 +65,7 @@ class LocalWorker:
         self._on_end = on_end
         self._connection, theirs = _spawn.Pipe()
         self._process = _spawn.Process(target=serve, args=(theirs, spec), name=f"sam3-{spec.name}", daemon=True)
-        with _one_thread_each() if spec.device == "cpu" else contextlib.nullcontext():
+        with _environment_of(spec):
             self._process.start()
         theirs.close()
         self._sending = threading.Lock()

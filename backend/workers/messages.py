@@ -7,7 +7,8 @@ before that.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from backend.domain import EngineInfo, FrameResult, PromptRequest, Snapshot, Span, Video
 from backend.errors import ServiceError
@@ -69,6 +70,13 @@ Ticketed = Open | Apply | Propagate
 
 
 @dataclass(frozen=True, slots=True)
+class Loading:
+    """What the engine does before it is ready, in a few words."""
+
+    stage: str
+
+
+@dataclass(frozen=True, slots=True)
 class Ready:
     """The engine is loaded."""
 
@@ -94,6 +102,8 @@ class Applied:
     frame: FrameResult
     concept_kept: bool
     memory_bytes: int
+    born: Mapping[int, str] = field(default_factory=dict)
+    cache_hit: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +111,7 @@ class Stepped:
     ticket: int
     frame: FrameResult
     memory_bytes: int
+    born: Mapping[int, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,4 +127,4 @@ class Failed:
 
 
 Reply = Opened | Applied | Stepped | Finished | Failed
-FromWorker = Ready | LoadFailed | Reply
+FromWorker = Loading | Ready | LoadFailed | Reply

@@ -7,10 +7,11 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from backend.domain import EngineInfo, PromptRequest, Snapshot, Span, Video
+from backend.engines.layout import workers_for
 from backend.engines.registry import EngineSpec
 from backend.errors import EngineError, ServiceError, WorkerLost
 from backend.workers import messages as m
@@ -39,6 +40,8 @@ class _Slot:
     incarnation: int = 0
     failed_starts: int = 0
     heard: float = 0.0
+    stage: str = ""
+    """What it is doing while it loads."""
     owed: dict[int, OnReply] = field(default_factory=dict)
     """Tickets without their last answer yet."""
     sessions: set[str] = field(default_factory=set)
@@ -49,7 +52,10 @@ class SlotStatus:
     """A worker as others see it."""
 
     state: WorkerState
+    title: str
     device: str
+    gpus: tuple[int, ...]
+    stage: str
     info: EngineInfo | None
     error: ServiceError | None
     sessions: int
@@ -72,6 +78,8 @@ class Pool:
         self._silence = silence_seconds
         self._lock = threading.RLock()
         self._pinned: dict[str, _Slot] = {}
+        self._wishes: dict[str, tuple[int, ...]] = {}
+        self._layout = tuple(spec.gpus for spec in specs)
         self._tickets = itertools.count(1)
         self._stopping = threading.Event()
         self._watchdog = threading.Thread(target=self._watch, name="watchdog", daemon=True)
@@ -100,7 +108,10 @@ class Pool:
             return [
                 SlotStatus(
                     s.state,
-                    s.spec.device,
+                    s.info.title if s.info else s.spec.title,
+                    s.info.device if s.info else s.spec.device,
+                    s.spec.gpus,
+                    s.stage,
                     s.info,
                     s.error,
                     len(s.sessions),
@@ -112,11 +123,28 @@ class Pool:
 
     # --- places --------------------------------------------------------------------------------
 
+    def wish(self, session_id: str, gpu_ids: Sequence[int]) -> None:
+        """Keep a session on the workers of these GPUs, until it is released for good by `forget`.
+
+        Raises:
+            InvalidInput: GPUs that there are not, or that only work together with others (`unknown_gpu`).
+        """
+        places = workers_for(gpu_ids, self._layout)
+        with self._lock:
+            self._wishes[session_id] = tuple(places)
+
+    def forget(self, session_id: str) -> None:
+        """Release a session's place for good, with its wish. Unknown sessions are ignored."""
+        self.release(session_id)
+        with self._lock:
+            self._wishes.pop(session_id, None)
+
     def incarnation(self, session_id: str) -> tuple[int, int]:
         """Which worker holds the session's place, and in which life of its.
 
-        Places the session where it has no place yet: on the worker with the fewest sessions. A
-        session whose engine state was opened in another incarnation has to open it again.
+        Places the session where it has no place yet: on the worker with the fewest sessions among
+        those it may go to. A session whose engine state was opened in another incarnation has to
+        open it again.
 
         Raises:
             EngineError: no worker can be had.
@@ -124,7 +152,8 @@ class Pool:
         with self._lock:
             slot = self._pinned.get(session_id)
             if slot is None or slot.state == "failed":
-                alive = [s for s in self._slots if s.state != "failed"]
+                places = self._wishes.get(session_id, range(len(self._slots)))
+                alive = [self._slots[i] for i in places if self._slots[i].state != "failed"]
                 if not alive:
                     error = next((s.error for s in self._slots if s.error), None)
                     raise error or EngineError("No engine is available.", "engine_unavailable")
@@ -193,26 +222,50 @@ class Pool:
         slot.worker = LocalWorker(slot.spec, lambda msg: self._heard(slot, life, msg), lambda: self._ended(slot, life))
 
     def _heard(self, slot: _Slot, life: int, message: m.FromWorker) -> None:
+        owed: dict[int, OnReply] = {}
+        on_reply: OnReply | None = None
         with self._lock:
             if life != slot.incarnation:
                 return
             slot.heard = time.monotonic()
             match message:
                 case m.Ready(info):
-                    slot.info, slot.state, slot.failed_starts = info, "ready", 0
+                    slot.info, slot.state, slot.failed_starts, slot.stage = info, "ready", 0, ""
                     log.info("%s is ready on %s (process %s)", info.title, info.device, slot.worker and slot.worker.pid)
-                    return
+                case m.Loading(stage):
+                    slot.stage = stage
                 case m.LoadFailed(error):
-                    slot.state, slot.error = "failed", error
-                    if slot.worker:
-                        slot.worker.kill()
-                    return
+                    if self._load_failed(slot, error):
+                        owed, slot.owed = slot.owed, {}
                 case m.Stepped():
                     on_reply = slot.owed.get(message.ticket)
                 case _:
                     on_reply = slot.owed.pop(message.ticket, None)
-        if on_reply:
+        if on_reply and isinstance(message, m.Reply):
             on_reply(message)
+        # What waited for the engine that can't be loaded is asked again of the one that comes instead.
+        for ticket, reply_to in owed.items():
+            reply_to(m.Failed(ticket, WorkerLost("Another engine is loaded instead. Try again.")))
+
+    def _load_failed(self, slot: _Slot, error: ServiceError) -> bool:
+        """Fall back to the next engine, if there is one; but not while another worker has this one.
+
+        Returns:
+            Whether another engine is on its way.
+        """
+        slot.state, slot.error, slot.stage = "failed", error, ""
+        if slot.worker:
+            slot.worker.kill()
+        fallback = slot.spec.fallback
+        if fallback is None or any(s.state != "failed" for s in self._slots):
+            log.error("%s can't be used: %s", slot.spec.title, error.sentence)
+            return False
+        reason = f"{slot.spec.title} can't be used here: {error.sentence}"
+        log.warning("%s %s is used instead.", reason, fallback.title)
+        slot.spec = replace(fallback, reason=f"{reason} {fallback.reason}".strip(), gpus=slot.spec.gpus)
+        slot.error, slot.failed_starts = None, 0
+        self._spawn(slot)
+        return True
 
     def _ended(self, slot: _Slot, life: int) -> None:
         with self._lock:
@@ -225,8 +278,8 @@ class Pool:
                 slot.failed_starts += slot.state == "loading"
                 log.warning("a worker ended while %s; replacing it", slot.state)
                 if slot.failed_starts >= MAX_FAILED_STARTS:
-                    slot.state, slot.worker = "failed", None
-                    slot.error = EngineError("The engine ends as soon as it starts.", "engine_unavailable")
+                    slot.worker = None
+                    self._load_failed(slot, EngineError("The engine ends as soon as it starts.", "engine_unavailable"))
                 else:
                     self._spawn(slot)
             slot.incarnation += slot.worker is None

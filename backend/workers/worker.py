@@ -135,7 +135,9 @@ class Scheduler:
                     opened = self._opened(request.session_id)
                     dense = self._engine.apply(opened.handle, request.request)
                     frame = to_result(dense, opened.video)
-                    self._send(m.Applied(ticket, frame, dense.concept_kept, self._memory(opened)))
+                    self._send(
+                        m.Applied(ticket, frame, dense.concept_kept, self._memory(opened), dense.born, dense.cache_hit)
+                    )
                 case m.Propagate():
                     opened = self._opened(request.session_id)
                     results = self._engine.propagate(opened.handle, request.span)
@@ -199,7 +201,8 @@ class Scheduler:
                 self._end(run, cancelled=False)
                 return
             opened = self._sessions[run.session_id]
-            self._send(m.Stepped(run.ticket, to_result(dense, opened.video), self._memory(opened)))
+            frame = to_result(dense, opened.video)
+            self._send(m.Stepped(run.ticket, frame, self._memory(opened), dense.born))
         except Exception as error:
             self._shut(run)
             self._failed(run.ticket, error)
@@ -269,7 +272,7 @@ def serve(connection: Connection, spec: EngineSpec) -> None:
 
     def work() -> None:
         try:
-            engine = build(spec)
+            engine = build(spec, lambda stage: send(m.Loading(stage)))
         except Exception as error:
             log.exception("The engine could not be loaded")
             send(m.LoadFailed(_as_load_error(error)))

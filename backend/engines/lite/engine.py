@@ -19,6 +19,8 @@ from backend.engines.lite.propagation import Run
 from backend.engines.lite.words import WORDS, Finder
 from backend.errors import EngineError, ServiceError
 
+_NOTE = "Embedded engine for any computer: follows clear objects well, thin parts and look-alikes less."
+
 
 @contextmanager
 def _translated() -> Iterator[None]:
@@ -52,12 +54,13 @@ class LiteEngine:
 
     Args:
         cache_dir: where the network is kept once it was made from the installed weights.
+        reason: why this engine was chosen, for the page.
 
     Raises:
         EngineError: the weights are missing or damaged, or the cache can't be written.
     """
 
-    def __init__(self, cache_dir: Path) -> None:
+    def __init__(self, cache_dir: Path, reason: str = "") -> None:
         cv2.setNumThreads(1)
         with _translated():
             self._backbone = Backbone(cache_dir)
@@ -70,7 +73,7 @@ class LiteEngine:
             capabilities=Capabilities(
                 text=True, points=True, box=True, mask=True, exemplar=False, backward=True, words=WORDS
             ),
-            note="Embedded engine for any computer: follows clear objects well, thin parts and look-alikes less.",
+            note=f"{_NOTE} {reason}".strip(),
         )
 
     def open(self, video: Video, frames: FrameSource, snapshot: Snapshot) -> LiteHandle:

@@ -12,10 +12,11 @@ from backend.domain import Box, MaskPrompt, Points, Text, Video
 from backend.errors import Conflict, InvalidInput, NotFound, TooMany, Unsupported
 from backend.masks import area, decode, encode
 from backend.sessions import wire
+from backend.sessions.planning import PropagateRequest
 from backend.sessions.run import Run, follow
 from backend.sessions.service import LOCAL_OWNER as ME
 from backend.sessions.service import Service
-from backend.sessions.session import PropagateRequest, Session
+from backend.sessions.session import Session
 from backend.workers.pool import Pool
 from tests.conftest import make_settings
 

@@ -1,0 +1,107 @@
+"""Works out what a propagation has to do: its frames, its objects and its concepts, from the book."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from backend.domain import Direction, Follow, Leg, Seed, Span
+from backend.errors import InvalidInput
+from backend.sessions import ranges
+from backend.sessions.book import Book
+
+
+@dataclass(frozen=True, slots=True)
+class PropagateRequest:
+    """A propagation as asked for; what is left out follows the contract's rules."""
+
+    direction: Direction = "both"
+    start_frame_index: int | None = None
+    max_frames: int | None = None
+    end_frame_index: int | None = None
+    obj_ids: tuple[int, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """Where a propagation begins, and what the engine gets."""
+
+    start: int
+    span: Span
+
+
+def first_span(book: Book, request: PropagateRequest, num_frames: int) -> Planned:
+    """The span of a new propagation.
+
+    Raises:
+        NotFound: an unknown object.
+        InvalidInput: a bad range, or one on which nothing joins (`no_prompt`).
+    """
+    chosen = tuple(dict.fromkeys(request.obj_ids)) if request.obj_ids is not None else tuple(book.objects)
+    for obj_id in chosen:
+        book.object_info(obj_id)
+    follows = _follows(book, request.obj_ids is None, chosen)
+    start = request.start_frame_index
+    if start is None:
+        prompted = book.first_prompted(chosen)
+        start = min((f for f in [prompted, *_asked(follows)] if f is not None), default=None)
+        if start is None:
+            raise _no_prompt()
+    wanted = ranges.legs(request.direction, start, num_frames, request.max_frames, request.end_frame_index)
+    orders = [ranges.order(leg) for leg in wanted]
+    seeds, joins = book.results.seeds(chosen, orders)
+    asked = set(_asked(follows))
+    for i, order in enumerate(orders):
+        place = next((p for p, frame in enumerate(order) if frame in asked), None)
+        if place is not None:
+            joins[i] = min(place, joins.get(i, place))
+    legs = tuple(ranges.trimmed(leg, joins[i]) for i, leg in enumerate(wanted) if i in joins)
+    legs = tuple(leg for leg in legs if len(leg.frames))
+    if not legs:
+        raise _no_prompt()
+    removed = _removed(book, legs)
+    return Planned(start, Span(request.direction, legs, chosen, seeds, book.next_obj_id, follows, removed))
+
+
+def rest_of(book: Book, span: Span, done: int) -> Span:
+    """What is left of a span after its first `done` frames, with the objects it found on them."""
+    legs = ranges.remaining(span.legs, done)
+    everything = any(f.find_new for f in span.follows)
+    new = tuple(i for i in book.objects if i >= span.next_obj_id) if everything else ()
+    chosen = (*span.obj_ids, *new)
+    seeds, _ = book.results.seeds(chosen, [ranges.order(leg) for leg in legs])
+    follows = _follows(book, everything, chosen) if span.follows else ()
+    return Span(span.direction, legs, chosen, seeds, book.next_obj_id, follows, _removed(book, legs))
+
+
+def _follows(book: Book, everything: bool, chosen: tuple[int, ...]) -> tuple[Follow, ...]:
+    """The concepts to look for: all, or with chosen objects only, those that found any of them."""
+    out = []
+    for concept in book.log.view.concepts:
+        mine = tuple(i for i in concept.found if i in chosen)
+        if everything:
+            out.append(Follow(concept.text, concept.frames, mine))
+        elif mine:
+            out.append(Follow(concept.text, (), mine, find_new=False))
+    return tuple(out)
+
+
+def _asked(follows: tuple[Follow, ...]) -> list[int]:
+    return [frame for follow in follows for frame in follow.frames]
+
+
+def _removed(book: Book, legs: tuple[Leg, ...]) -> tuple[Seed, ...]:
+    """The stored masks of removed finds on the frames of a span."""
+    gone = [i for concept in book.log.view.concepts for i in concept.removed]
+    frames = {f for leg in legs for f in ranges.order(leg)} if gone else set()
+    out = []
+    for obj_id in gone:
+        for frame_index, version in book.results.versions(obj_id).items():
+            if frame_index in frames and version.result.box is not None:
+                out.append(Seed(frame_index, obj_id, version.result.rle, book.results.is_prompted(version)))
+    return tuple(out)
+
+
+def _no_prompt() -> InvalidInput:
+    return InvalidInput(
+        "There is nothing to propagate in that range: prompt an object on a frame of it first.", "no_prompt"
+    )
