@@ -17,6 +17,7 @@ from starlette.responses import Response
 from backend.api.app import create_api
 from backend.engines.devices import gpus
 from backend.engines.registry import choose
+from backend.errors import ServiceError
 from backend.sessions.service import Service
 from backend.settings import ROOT, Settings
 from backend.workers.pool import Pool
@@ -93,13 +94,38 @@ def serve() -> None:
         raise SystemExit(
             f"Port {settings.server_port} can't be taken ({reason}). Set SERVER_PORT to another."
         ) from None
-    app = create_app(settings)
+    try:
+        app = create_app(settings)
+    except ServiceError as error:
+        raise SystemExit(error.sentence) from None
     config = uvicorn.Config(app, log_level=settings.log_level.lower(), access_log=False, ws_max_size=64_000_000)
-    AnnouncingServer(config).run(sockets=[sock])
+    server = AnnouncingServer(config, app.state.service)
+    server.run(sockets=[sock])
+    if server.failure:
+        raise SystemExit(server.failure.sentence)
 
 
 class AnnouncingServer(uvicorn.Server):
-    """Says where the page is once it can be opened, whatever the log level."""
+    """Says where the page is once it can be opened, and ends where a required engine can't be loaded.
+
+    Args:
+        config: uvicorn's.
+        service: whose engines are watched.
+    """
+
+    def __init__(self, config: uvicorn.Config, service: Service) -> None:
+        super().__init__(config)
+        self.failure: ServiceError | None = None
+        """Why it ended by itself."""
+        self._service = service
+
+    async def on_tick(self, counter: int) -> bool:
+        if self._service.settings.video_model_required:
+            slots = self._service.engines()
+            if slots and all(slot.state == "failed" for slot in slots):
+                self.failure = next((slot.error for slot in slots if slot.error), None)
+                return True
+        return await super().on_tick(counter)
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)

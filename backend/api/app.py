@@ -11,7 +11,7 @@ from fastapi_offline import FastAPIOffline
 from starlette.exceptions import HTTPException
 from starlette.routing import Match, Mount
 
-from backend.api import errors, metrics, stream, system, video
+from backend.api import errors, image, metrics, stream, system, video
 from backend.api.auth import Guard, Keys
 from backend.api.limits import BodyLimit
 from backend.sessions.service import Service
@@ -65,6 +65,7 @@ def create_api(service: Service) -> FastAPI:
     errors.install(app)
     app.include_router(video.router)
     app.include_router(stream.router)
+    app.include_router(image.router)
     app.include_router(system.router)
     if settings.enable_metrics:
         app.include_router(metrics.router)

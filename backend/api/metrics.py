@@ -12,6 +12,7 @@ from prometheus_client.registry import Collector
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from backend.api.system import resident_mb
+from backend.engines.devices import gpus
 from backend.sessions.service import Service
 
 router = APIRouter()
@@ -42,6 +43,14 @@ class Metrics(Collector):
             ("sam3_process_memory_bytes", "Resident memory of the server and its workers", memory * 1e6),
         ):
             yield GaugeMetricFamily(name, text, value=float(value))
+        used = GaugeMetricFamily("sam3_gpu_memory_bytes", "Memory in use on each GPU", labels=["gpu"])
+        for gpu in gpus():
+            used.add_metric([str(gpu.index)], gpu.used_mb * 1e6)
+        yield used
+
+
+INFERENCE = ("/prompt", "/segment", "/batch", "/cached-features")
+"""How the routes end whose durations are observed."""
 
 
 class Counting:
@@ -69,7 +78,7 @@ class Counting:
         finally:
             route = getattr(scope.get("route"), "path", None) or "other"
             self._metrics.requests.labels(scope["method"], route, str(status)).inc()
-            if route.endswith(("/prompt", "/segment")):
+            if route.endswith(INFERENCE):
                 self._metrics.inference.labels(route).observe(time.monotonic() - began)
 
 

@@ -84,6 +84,28 @@ class ImageBody(Body):
     return_visualization: bool = False
 
 
+class BatchItem(Body):
+    id: str | int
+    image: str = Field(description="base64, with or without a data-URL head")
+    prompts: list[dict[str, Any]] = Field(
+        description="as of /image/segment; bad ones fail this image only",
+        examples=[[{"type": "text", "text": "dog"}]],
+        max_length=256,
+    )
+
+
+class BatchBody(Body):
+    images: list[BatchItem] = Field(min_length=1, max_length=256)
+    confidence_threshold: float | None = Field(default=None, description="finds below it are dropped; default 0.5")
+    max_concurrent: int = Field(default=4, ge=1, le=64, description="how many are worked on at once")
+
+
+class FeaturesBody(Body):
+    image: str = Field(description="base64, with or without a data-URL head")
+    text_prompts: list[str] = Field(min_length=1, max_length=64, description="each is looked for by itself")
+    confidence_threshold: float | None = Field(default=None, description="finds below it are dropped; default 0.5")
+
+
 class LoginBody(Body):
     api_key: str
 
@@ -171,6 +193,12 @@ class ObjectStatus(ObjectReply):
     score: float
 
 
+class ConceptStatus(BaseModel):
+    text: str
+    frames: list[int] = Field(description="where it was asked for")
+    obj_ids: list[int] = Field(description="what it found, and nothing else has touched since")
+
+
 class RunStatus(BaseModel):
     run_id: str
     state: str
@@ -190,6 +218,7 @@ class Status(BaseModel):
     status: str
     current_objects: list[int]
     objects: list[ObjectStatus]
+    concepts: list[ConceptStatus]
     frames_processed: int
     total_frames: int
     gpu_memory_used_mb: float
@@ -254,6 +283,43 @@ class Segmented(BaseModel):
     size: list[int]
     image_size: Resolution
     visualization_url: str | None
+    inference_time_ms: float
+
+
+class BatchResult(BaseModel):
+    id: str | int
+    masks: list[str] | None = None
+    boxes: list[list[float] | None] | None = None
+    scores: list[float] | None = None
+    num_masks: int | None = None
+    size: list[int] | None = None
+    image_size: Resolution | None = None
+    inference_time_ms: float | None = None
+    error: str | None = None
+    code: str | None = None
+
+
+class Batch(BaseModel):
+    results: list[BatchResult]
+    total_images: int
+    successful: int
+    failed: int
+
+
+class TextResult(BaseModel):
+    prompt: str
+    masks: list[str]
+    boxes: list[list[float] | None]
+    scores: list[float]
+    num_masks: int
+
+
+class CachedFeatures(BaseModel):
+    results: list[TextResult]
+    cache_hit: bool = Field(description="the features were in the cache before this call")
+    cache: Literal["on", "off", "none"] = Field(description="none: this engine has no encoder whose work is kept")
+    size: list[int]
+    image_size: Resolution
     inference_time_ms: float
 
 

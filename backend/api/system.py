@@ -1,9 +1,11 @@
-"""Routes about the server itself: health, readiness, models, configuration, metrics, login, images."""
+"""Routes about the server itself: health, readiness, models, configuration, metrics and login."""
 
 from __future__ import annotations
 
+import asyncio
 import os
 from datetime import UTC, datetime
+from importlib import metadata
 from typing import Any
 
 from fastapi import APIRouter, Response
@@ -13,9 +15,9 @@ from starlette.requests import HTTPConnection
 from backend.api import schema as s
 from backend.api.auth import COOKIE
 from backend.api.context import ServiceDep, keys_of
+from backend.engines.devices import gpus
 from backend.exports.registry import FORMATS
 from backend.sessions import wire
-from backend.sessions.image import segment_image
 from backend.sessions.service import Service
 from backend.version import VERSION
 
@@ -31,12 +33,13 @@ def _engine(service: Service) -> str:
 @router.get("/api/v1/health", include_in_schema=False)
 async def health(service: ServiceDep) -> dict[str, Any]:
     stats = service.stats()
+    found = await asyncio.to_thread(gpus)
     return {
         "status": "healthy",
         "timestamp": wire.time_out(datetime.now(UTC)),
         "uptime_seconds": round(stats.uptime_seconds, 3),
-        "gpu_available": False,
-        "gpu_count": 0,
+        "gpu_available": bool(found),
+        "gpu_count": len(found),
         "active_sessions": stats.sessions,
         "video_model_enabled": service.settings.video_model_enabled,
         "engine": _engine(service),
@@ -54,7 +57,9 @@ async def ready(service: ServiceDep) -> JSONResponse:
     error = next((slot.error for slot in slots if slot.error), None)
     if error and all(slot.state == "failed" for slot in slots):
         return JSONResponse({"detail": error.sentence, "code": error.code, "status": "failed"}, 503)
-    return JSONResponse({"detail": "The engine is loading.", "code": "engine_loading", "status": "loading"}, 503)
+    stage = next((slot.stage for slot in slots if slot.stage), "")
+    detail = f"The engine is loading: {stage}." if stage else "The engine is loading."
+    return JSONResponse({"detail": detail, "code": "engine_loading", "status": "loading"}, 503)
 
 
 @router.get("/models/info")
@@ -62,26 +67,38 @@ async def ready(service: ServiceDep) -> JSONResponse:
 async def models_info(service: ServiceDep) -> dict[str, Any]:
     """The engines, what they can do, and where they run."""
     models = []
+    memory = {gpu.index: gpu.used_mb for gpu in await asyncio.to_thread(gpus)}
     for slot in service.engines():
         info = slot.info
+        on_gpus = sum(memory.get(index, 0.0) for index in slot.gpus)
         models.append(
             {
                 "name": info.name if info else "",
-                "title": info.title if info else "Engine",
+                "title": slot.title,
                 "loaded": slot.state == "ready",
                 "state": slot.state,
+                "stage": slot.stage,
                 "checkpoint": info.checkpoint if info else None,
-                "devices": [info.device if info else slot.device],
-                "memory_mb": resident_mb(slot.pid),
+                "devices": [slot.device],
+                "gpu_ids": list(slot.gpus),
+                "memory_mb": on_gpus or resident_mb(slot.pid),
                 "capabilities": _capabilities(info.capabilities) if info else None,
                 "note": slot.error.sentence if slot.error else (info.note if info else ""),
             }
         )
-    return {"models": models, "server_version": VERSION, "sam3_version": None}
+    return {"models": models, "server_version": VERSION, "sam3_version": _installed("sam3")}
+
+
+def _installed(package: str) -> str | None:
+    """The version of an installed package, without importing it; None where it isn't."""
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return None
 
 
 def _capabilities(capabilities: Any) -> dict[str, Any]:
-    names = ("text", "points", "box", "mask", "exemplar", "backward", "multi_concept")
+    names = ("text", "points", "box", "mask", "exemplar", "backward", "multi_concept", "features")
     return {name: getattr(capabilities, name) for name in names} | {"words": list(capabilities.words)}
 
 
@@ -125,11 +142,3 @@ async def login(connection: HTTPConnection, body: s.LoginBody) -> Response:
     secure = connection.url.scheme == "https" or connection.headers.get("x-forwarded-proto") == "https"
     response.set_cookie(COOKIE, cookie, httponly=True, samesite="strict", secure=secure, max_age=7 * 86400)
     return response
-
-
-@router.post("/api/v1/image/segment", tags=["image"], responses=s.ERRORS)
-async def image_segment(service: ServiceDep, body: s.ImageBody) -> s.Segmented:
-    """Segment one still image."""
-    prompts = [p.model_dump() for p in body.prompts]
-    found = await segment_image(service, body.image, prompts, body.confidence_threshold, body.return_visualization)
-    return s.Segmented(**found)

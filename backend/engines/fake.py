@@ -12,7 +12,7 @@ import os
 import threading
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import cv2
 import numpy as np
@@ -34,7 +34,9 @@ from backend.masks import decode
 
 STEP = (2, 1)
 """How far every mask moves a frame forward: columns, rows."""
-WORDS = ("thing", "things")
+WORDS = ("thing", "things", "late thing")
+LATE = 3
+"""How many frames into a leg a "late thing" comes into the picture."""
 
 
 @dataclass(slots=True)
@@ -69,12 +71,14 @@ class FakeEngine:
         height, width = handle.frames.read(request.frame_index).shape[:2]
         next_id = request.next_obj_id
         out: dict[int, BoolMask] = {}
+        born: dict[int, str] = {}
         for concept in sorted_out.concepts:
             self._fault(handle, concept.text)
-            if concept.text.lower() not in WORDS:
+            if concept.text.lower() not in WORDS[:2]:
                 continue
             for x in (0.25, 0.75):
                 out[next_id] = _disc(height, width, (x, 0.5))
+                born[next_id] = concept.text
                 next_id += 1
                 if concept.text == "thing":
                     break
@@ -91,7 +95,8 @@ class FakeEngine:
         if request.obj_id is not None and sorted_out.concepts and out:
             out = {request.obj_id: next(iter(out.values()))}
         handle.masks.update(out)
-        return _dense(request.frame_index, out, height, width)
+        kept = any(concept.text.lower() == WORDS[2] for concept in sorted_out.concepts)
+        return replace(_dense(request.frame_index, out, height, width), concept_kept=kept, born=born)
 
     def propagate(self, handle: _Handle, span: Span) -> Iterator[DenseResult]:
         height, width = handle.video.height, handle.video.width
@@ -100,6 +105,7 @@ class FakeEngine:
             wanted = set(span.obj_ids)
             seeds = {(s.frame_index, s.obj_id): s for s in span.seeds if s.obj_id in wanted}
             frames = list(leg.frames)
+            late = next((f.text for f in span.follows if f.find_new and f.text.lower() == WORDS[2]), "")
             for index in [leg.anchor, *frames] if leg.anchor is not None else frames:
                 for obj_id in tracked:
                     tracked[obj_id] = _shift(tracked[obj_id], leg.frames.step)
@@ -111,7 +117,13 @@ class FakeEngine:
                     continue
                 handle.frames.read(index)
                 self._step(handle)
-                yield _dense(index, tracked, height, width)
+                born: dict[int, str] = {}
+                if late and leg.anchor is None and index == leg.frames[0] + LATE * leg.frames.step:
+                    disc = _disc(height, width, (0.5, 0.25))
+                    if not any((disc & decode(s.rle)).any() for s in span.removed if s.frame_index == index):
+                        tracked[span.next_obj_id] = disc
+                        born[span.next_obj_id] = late
+                yield replace(_dense(index, tracked, height, width), born=born)
 
     def remove(self, handle: _Handle, obj_id: int) -> None:
         handle.masks.pop(obj_id, None)

@@ -107,12 +107,20 @@ class Service:
         return self.library.add_file(source, name, owner, fps)
 
     def start_session(
-        self, video: Video, owner: str, session_id: str | None = None, keep_video: bool = True
+        self,
+        video: Video,
+        owner: str,
+        session_id: str | None = None,
+        keep_video: bool = True,
+        gpu_ids: Sequence[int] = (),
+        likeness: int | None = None,
     ) -> Session:
         """Begin a session on a stored video; without `keep_video` the video ends with the session.
 
+        `gpu_ids` and `likeness` say on which worker, see `Pool.wish`.
+
         Raises:
-            InvalidInput: an id of the wrong form.
+            InvalidInput: an id of the wrong form, GPUs that sessions can't have.
             Conflict: the id is taken (`session_exists`).
             TooMany: no place is free.
         """
@@ -129,6 +137,8 @@ class Service:
                 self._passing.add(video.id)
         try:
             self.library.hold(video.id)
+            if gpu_ids or likeness is not None:
+                self.pool.wish(session_id, gpu_ids, likeness)
             session.warm()
         except BaseException:
             self._drop(session)
@@ -326,6 +336,12 @@ class Service:
         )
 
     # --- the server ------------------------------------------------------------------------------
+
+    @property
+    def image_gpus(self) -> tuple[int, ...]:
+        """The GPU that image calls go to, where IMAGE_MODEL_DEVICE names one of the workers'."""
+        index = self.settings.image_model_device.partition(":")[2]
+        return (int(index),) if index and int(index) in self.pool.gpus else ()
 
     def engines(self) -> list[SlotStatus]:
         return self.pool.status()

@@ -29,6 +29,13 @@ def frame_rate(fps: float | None) -> Fraction | None:
     return ntsc if abs(float(ntsc) - fps) < 0.005 and fps != round(fps) else Fraction(fps).limit_denominator(1000)
 
 
+def _checked(gpu_ids: Sequence[int] | None) -> tuple[int, ...]:
+    """The GPUs as asked for; whether they are there, the pool says."""
+    if any(isinstance(i, bool) or not isinstance(i, int) or i < 0 for i in gpu_ids or ()):
+        raise InvalidInput("gpu_ids lists the numbers of GPUs, such as [0].", "unknown_gpu")
+    return tuple(dict.fromkeys(gpu_ids or ()))
+
+
 async def start_session(
     service: Service,
     owner: str,
@@ -58,10 +65,9 @@ async def start_session(
             raise InvalidInput(
                 "Name one video: video_id of an upload, video_path, video_base64 or video_url.", "invalid_video"
             )
-        if gpu_ids:
-            raise InvalidInput("This server's engine runs on no GPU: leave gpu_ids out.", "unknown_gpu")
+        wanted = _checked(gpu_ids)
         if video_id:
-            return service.start_session(service.library.get(video_id, owner), owner, session_id)
+            return service.start_session(service.library.get(video_id, owner), owner, session_id, gpu_ids=wanted)
         rate = frame_rate(fps)
         if video_url:
             video = service.video_from_url()
@@ -71,7 +77,7 @@ async def start_session(
             data = decode_base64(video_base64, "video")
             video = await asyncio.to_thread(service.upload, io.BytesIO(data), "video", owner, rate)
         assert video is not None
-        return service.start_session(video, owner, session_id, keep_video=False)
+        return service.start_session(video, owner, session_id, keep_video=False, gpu_ids=wanted)
     except BaseException:
         if video is not None:
             await asyncio.to_thread(service.library.delete, video.id)

@@ -153,6 +153,9 @@ def status_out(session: Session, timeout_seconds: float, engine: str, queue_posi
             "status": session.status,
             "current_objects": [o["id"] for o in objects],
             "objects": objects,
+            "concepts": [
+                {"text": c.text, "frames": list(c.frames), "obj_ids": list(c.found)} for c in session.log.view.concepts
+            ],
             "frames_processed": len(session.results.computed()),
             "total_frames": session.video.num_frames,
             "gpu_memory_used_mb": round(session.memory_bytes / 1e6, 3),

@@ -48,6 +48,14 @@ class _Slot:
 
 
 @dataclass(frozen=True, slots=True)
+class _Wish:
+    """The workers a session may go to, by place, and a number that picks one of them."""
+
+    places: tuple[int, ...]
+    likeness: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class SlotStatus:
     """A worker as others see it."""
 
@@ -78,7 +86,7 @@ class Pool:
         self._silence = silence_seconds
         self._lock = threading.RLock()
         self._pinned: dict[str, _Slot] = {}
-        self._wishes: dict[str, tuple[int, ...]] = {}
+        self._wishes: dict[str, _Wish] = {}
         self._layout = tuple(spec.gpus for spec in specs)
         self._tickets = itertools.count(1)
         self._stopping = threading.Event()
@@ -123,15 +131,25 @@ class Pool:
 
     # --- places --------------------------------------------------------------------------------
 
-    def wish(self, session_id: str, gpu_ids: Sequence[int]) -> None:
-        """Keep a session on the workers of these GPUs, until it is released for good by `forget`.
+    def wish(self, session_id: str, gpu_ids: Sequence[int] = (), likeness: int | None = None) -> None:
+        """Say where a session wants to be; holds until `forget`.
+
+        Args:
+            session_id: which session.
+            gpu_ids: the GPUs it asks for; empty: any.
+            likeness: sessions of the same number go to the same worker, where its caches are.
 
         Raises:
             InvalidInput: GPUs that there are not, or that only work together with others (`unknown_gpu`).
         """
-        places = workers_for(gpu_ids, self._layout)
+        places = workers_for(gpu_ids, self._layout) if gpu_ids else range(len(self._slots))
         with self._lock:
-            self._wishes[session_id] = tuple(places)
+            self._wishes[session_id] = _Wish(tuple(places), likeness)
+
+    @property
+    def gpus(self) -> tuple[int, ...]:
+        """The GPUs that the workers have."""
+        return tuple(index for group in self._layout for index in group)
 
     def forget(self, session_id: str) -> None:
         """Release a session's place for good, with its wish. Unknown sessions are ignored."""
@@ -152,12 +170,15 @@ class Pool:
         with self._lock:
             slot = self._pinned.get(session_id)
             if slot is None or slot.state == "failed":
-                places = self._wishes.get(session_id, range(len(self._slots)))
-                alive = [self._slots[i] for i in places if self._slots[i].state != "failed"]
+                wish = self._wishes.get(session_id) or _Wish(tuple(range(len(self._slots))))
+                alive = [self._slots[i] for i in wish.places if self._slots[i].state != "failed"]
                 if not alive:
                     error = next((s.error for s in self._slots if s.error), None)
                     raise error or EngineError("No engine is available.", "engine_unavailable")
-                slot = min(alive, key=lambda s: len(s.sessions))
+                if wish.likeness is None:
+                    slot = min(alive, key=lambda s: len(s.sessions))
+                else:
+                    slot = alive[wish.likeness % len(alive)]
                 self._pin(session_id, slot)
             return self._slots.index(slot), slot.incarnation
 

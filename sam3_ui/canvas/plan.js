@@ -37,12 +37,14 @@ export function plan(state) {
   const open = objects.filter((o) => (ids === null || ids.includes(o.id)) && needs.get(o.id)).map((o) => needs.get(o.id));
   const chosen = objects.filter((o) => ids === null || ids.includes(o.id));
   const prompted = chosen.flatMap((o) => promptsOf(state, o.id).map((e) => e.frame_index));
+  // Words that found nothing yet are looked for all the same.
+  const asked = ids === null ? (state.concepts ?? []).flatMap((c) => c.frames) : [];
   const backward = state.model?.capabilities?.backward !== false;
 
   const ways = new Set(open.map((n) => n.way));
   let direction = state.direction ?? (ways.size === 1 ? [...ways][0] : ways.size ? (ways.has("both") || ways.has("backward") ? "both" : "forward") : "forward");
   if (!backward) direction = "forward";
-  const starts = open.length ? open.map((n) => n.at) : prompted;
+  const starts = open.length ? open.map((n) => n.at) : prompted.length ? prompted : asked;
   const at = starts.length ? (direction === "backward" ? Math.max(...starts) : Math.min(...starts)) : 0;
 
   let [first, last] = direction === "forward" ? [at, end] : direction === "backward" ? [0, at] : [0, end];
@@ -58,6 +60,6 @@ export function plan(state) {
     leg("forward", start, last);
     leg("backward", start, first);
   }
-  const reason = isRunning(state) ? "" : !objects.length ? "Add an object first" : end === 0 ? "A still image has nothing to propagate" : "";
-  return { possible: !reason && objects.length > 0, reason, target, ids, direction, at: start, first, last, frames: last - first + 1, requests: legs, done: objects.length > 0 && !open.length };
+  const reason = isRunning(state) ? "" : !objects.length && !asked.length ? "Add an object first" : end === 0 ? "A still image has nothing to propagate" : "";
+  return { possible: !reason && objects.length + asked.length > 0, reason, target, ids, direction, at: start, first, last, frames: last - first + 1, requests: legs, done: objects.length > 0 && !open.length };
 }

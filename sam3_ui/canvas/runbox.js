@@ -47,7 +47,7 @@ export function mountRunBox(app) {
     if (!parts.run.hidden) paint(parts.run, isRunning(state) ? running() : idle());
   }
 
-  store.on(["objects", "edits", "selected", "info", "run", "direction", "range", "target", "rate", "model"], draw);
+  store.on(["objects", "concepts", "edits", "selected", "info", "run", "direction", "range", "target", "rate", "model"], draw);
 
   parts.run.addEventListener("change", (event) => {
     const which = event.target.dataset.range;

@@ -3,7 +3,7 @@
 import { initialState, isRunning } from "./store.js";
 
 const SLOT = (tab) => `sam3.session.${tab === "images" ? "images" : "video"}`;
-const FRESH = ["info", "timestamps", "objects", "edits", "canUndo", "canRedo", "run", "frame", "shown", "playing", "selected", "born",
+const FRESH = ["info", "timestamps", "objects", "concepts", "edits", "canUndo", "canRedo", "run", "frame", "shown", "playing", "selected", "born",
   "pending", "waiting", "hidden", "solo", "renaming", "answer", "direction", "range", "target", "following", "zoom"];
 
 export function createSession(app) {
@@ -25,6 +25,7 @@ export function createSession(app) {
     store.set({
       info,
       objects: status.objects ?? [],
+      concepts: status.concepts ?? [],
       canUndo: Boolean(status.can_undo),
       canRedo: Boolean(status.can_redo),
       run: app.runs.streaming(status.run ?? null),

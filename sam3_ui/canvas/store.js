@@ -14,6 +14,7 @@ export const initialState = () => ({
   info: null, // video_info of the open session
   timestamps: [0], // seconds by frame
   objects: [],
+  concepts: [], // the words that are looked for on every frame of a run
   edits: [],
   canUndo: false,
   canRedo: false,

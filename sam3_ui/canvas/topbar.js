@@ -14,7 +14,7 @@ export function mountTopBar(app) {
     const device = (m.devices ?? []).map((d) => (typeof d === "string" ? d : d.name)).filter(Boolean).join(", ");
     const can = Object.entries({ text: "words", points: "clicks", box: "boxes", mask: "strokes" }).filter(([k]) => m.capabilities?.[k]).map(([, v]) => v).join(", ");
     const title = esc([`Takes ${can}.`, m.note, m.checkpoint ? `Model: ${m.checkpoint}.` : ""].filter(Boolean).join(" "));
-    if (m.state === "loading") return `<span class="badge" title="${title}"><span class="spin"></span>${esc(m.title)} · loading</span>`;
+    if (m.state === "loading") return `<span class="badge" title="${title}"><span class="spin"></span>${esc(m.title)} · ${esc(m.stage ? m.stage.toLowerCase() : "loading")}</span>`;
     if (m.state === "failed") return `<span class="badge" title="${title}"><span class="dot off"></span>${esc(m.title)} · failed</span>`;
     return `<span class="badge hide-xs" title="${title}" data-engine="${esc(m.name)}"><b class="b">${esc(m.title)}</b><span class="muted">${esc(device.toUpperCase())}</span></span>`;
   }

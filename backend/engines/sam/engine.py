@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -58,7 +58,7 @@ class SamEngine:
             title=model.title,
             device=model.device,
             checkpoint=model.checkpoint,
-            capabilities=model.capabilities,
+            capabilities=replace(model.capabilities, features=True),
             note=" ".join(part for part in (reason, model.note) if part),
         )
 
