@@ -1,8 +1,8 @@
-"""Writes constraints.txt and requirements.txt anew from pyproject.toml: `make lock`.
+"""Writes constraints.txt, requirements.txt and requirements-cpu.txt anew from pyproject.toml: `make lock`.
 
 constraints.txt pins everything that any install of the project takes, all extras together, so that
 the same install works next year. requirements.txt is what a GPU host installs, in one file since
-Hugging Face Spaces reads no other. CUDA's own packages and triton are left out: torch pins them itself.
+Hugging Face Spaces reads no other, and requirements-cpu.txt what a host without one puts in its place. CUDA's own packages and triton are left out: torch pins them itself.
 """
 
 from __future__ import annotations
@@ -50,11 +50,13 @@ def main() -> None:
     constraints = ROOT / "constraints.txt"
     constraints.write_text(f"# Every pin of every install, {when}. Made by `make lock`.\n{lines(pins, {})}")
 
-    gpu = resolve(base + extras["sam3"], "--constraint", str(constraints))
-    head = "# What a GPU host installs: the base and Meta's sam3 with all it needs.\n"
-    (ROOT / "requirements.txt").write_text(
-        f"{head}# {when[0].upper()}{when[1:]}. Made by `make lock`.\n{lines(gpu, MARKERS)}"
-    )
+    files = {
+        "requirements.txt": ("What a GPU host installs: the base and Meta's sam3 with all it needs.", extras["sam3"]),
+        "requirements-cpu.txt": ("What a host without a GPU installs, a CPU Space under the name requirements.txt.", []),
+    }
+    for name, (head, more) in files.items():
+        pinned = lines(resolve(base + more, "--constraint", str(constraints)), MARKERS)
+        (ROOT / name).write_text(f"# {head}\n# {when[0].upper()}{when[1:]}. Made by `make lock`.\n{pinned}")
 
 
 if __name__ == "__main__":

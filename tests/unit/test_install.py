@@ -33,6 +33,7 @@ def pins(name: str) -> dict[str, Version]:
     [
         ("constraints.txt", PROJECT["dependencies"] + [need for extra in EXTRAS.values() for need in extra]),
         ("requirements.txt", PROJECT["dependencies"] + EXTRAS["sam3"]),
+        ("requirements-cpu.txt", PROJECT["dependencies"]),
     ],
 )
 def test_everything_declared_is_pinned_to_a_version_that_fits(file: str, needs: list[str]) -> None:
@@ -42,9 +43,14 @@ def test_everything_declared_is_pinned_to_a_version_that_fits(file: str, needs: 
         assert pinned[canonical(need.name)] in need.specifier, f"{need} is not met by {file}: run make lock"
 
 
-def test_both_files_pin_the_same_versions() -> None:
+@pytest.mark.parametrize("file", ["requirements.txt", "requirements-cpu.txt"])
+def test_all_files_pin_the_same_versions(file: str) -> None:
     everything = pins("constraints.txt")
-    assert {name: everything.get(name) for name in pins("requirements.txt")} == pins("requirements.txt")
+    assert {name: everything.get(name) for name in pins(file)} == pins(file)
+
+
+def test_a_host_without_a_gpu_installs_no_model_s_package() -> None:
+    assert not {"torch", "sam3", "transformers"} & pins("requirements-cpu.txt").keys()
 
 
 def test_the_base_install_is_light() -> None:
