@@ -2,7 +2,8 @@
 
 constraints.txt pins everything that any install of the project takes, all extras together, so that
 the same install works next year. requirements.txt is what a GPU host installs, in one file since
-Hugging Face Spaces reads no other, and requirements-cpu.txt what a host without one puts in its place. CUDA's own packages and triton are left out: torch pins them itself.
+Hugging Face Spaces reads no other, and requirements-cpu.txt what a host without one puts in its
+place. CUDA's own packages and triton are left out: torch pins them itself.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
 EXTRAS = ("test", "sam3", "transformers", "mcp", "ray")
-LEFT_TO_TORCH = re.compile(r"^(nvidia|cuda)-|^triton$")
+LEFT_TO_TORCH = re.compile(r"^(nvidia-(?!ml-py)|cuda-)|^triton$")
 MARKERS = {"uvloop": "sys_platform != 'win32'"}
 """Packages that do not exist everywhere, and where they do."""
 
@@ -52,7 +53,7 @@ def main() -> None:
 
     files = {
         "requirements.txt": ("What a GPU host installs: the base and Meta's sam3 with all it needs.", extras["sam3"]),
-        "requirements-cpu.txt": ("What a host without a GPU installs, a CPU Space under the name requirements.txt.", []),
+        "requirements-cpu.txt": ("What a CPU host installs; a CPU Space, under the name requirements.txt.", []),
     }
     for name, (head, more) in files.items():
         pinned = lines(resolve(base + more, "--constraint", str(constraints)), MARKERS)
