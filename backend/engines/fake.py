@@ -93,7 +93,7 @@ class FakeEngine:
                 hit = next_id
             out[hit] = _draw(sorted_out.refine, height, width, out.get(hit))
         if request.obj_id is not None and sorted_out.concepts and out:
-            out = {request.obj_id: next(iter(out.values()))}
+            out, born = {request.obj_id: next(iter(out.values()))}, {}
         handle.masks.update(out)
         kept = any(concept.text.lower() == WORDS[2] for concept in sorted_out.concepts)
         return replace(_dense(request.frame_index, out, height, width), concept_kept=kept, born=born)
