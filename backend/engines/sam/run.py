@@ -130,7 +130,7 @@ class Run:
         # Whom a concept is expected to find waits for what it finds.
         expected = {i for p in [*self._pursuits, *begun] for i in p.follow.obj_ids} & set(joining)
         for obj_id in joining.keys() - expected:
-            self._track(obj_id)
+            self._track(obj_id, frame_index)
         shown: dict[int, Found] = {}
         if self._tracked and self._tracker is not None:
             shown |= self._tracker.step(frame_index, reverse=reverse)
@@ -147,7 +147,7 @@ class Run:
         missed = [i for i in expected if i not in shown]
         for obj_id in missed:
             # The concept has lost sight of it, or sees it differently: follow its own mask instead.
-            self._track(obj_id)
+            self._track(obj_id, frame_index)
             shown[obj_id] = Found(decode(joining[obj_id].rle), 1.0)
         for obj_id, seed in here.items():
             if obj_id in shown and (seed.prompted or obj_id in joining):
@@ -160,11 +160,11 @@ class Run:
         self._waiting = [f for f in self._waiting if f not in begun]
         return [Pursuit(f, self._model.follow(self._views, f.text, self._held)) for f in begun]
 
-    def _track(self, obj_id: int) -> None:
-        """Hand an object to the tracker, with every mask that is known to be its."""
+    def _track(self, obj_id: int, joined: int) -> None:
+        """Hand an object to the tracker, with every mask that people made of it and the one it joins with."""
         masks: dict[int, BoolMask] = {}
         for frame_index, seeds in self._seeds.items():
-            if obj_id in seeds:
+            if obj_id in seeds and (seeds[obj_id].prompted or frame_index == joined):
                 mask = decode(seeds[obj_id].rle)
                 if mask.any():
                     masks[frame_index] = mask
