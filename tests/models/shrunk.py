@@ -24,6 +24,7 @@ import inspect
 import os
 import sys
 import types
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -84,7 +85,10 @@ def shrunk_model() -> Any:
     install()
     from backend.engines.sam3 import Sam3Options, load
 
-    return load(Sam3Options(), lambda stage: None)
+    with warnings.catch_warnings():
+        # The package uses what torch and timm call outdated; that is not for us to mend.
+        warnings.simplefilter("ignore")
+        return load(Sam3Options(), lambda stage: None)
 
 
 # --- the import hook -------------------------------------------------------------------------

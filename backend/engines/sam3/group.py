@@ -370,8 +370,7 @@ def load_group(options: Sam3Options, report: Callable[[str], None]) -> SamModel:
     report(f"loading {first.checkpoint} on {options.gpus - 1} more")
     members: list[Member] = []
     try:
-        for rank in range(1, options.gpus):
-            members.append(start_member(rank, options))
+        members.extend(start_member(rank, options) for rank in range(1, options.gpus))
         for member in members:
             member.answer()
     except BaseException:
