@@ -1,14 +1,18 @@
-# make run     the page, on http://127.0.0.1:7860
-# make test    everything that is checked before a change goes in
+# make run           the page, on http://127.0.0.1:7860
+# make test          what is checked before a change goes in
+# make test-models   and with Meta's package, in an environment of its own
+# make gpu-check     on a machine with a GPU: its tests, and a table of speed and memory
 
 VENV ?= .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 TEST_INSTALLED := $(VENV)/.installed-for-tests
+MODELS := $(VENV)-models
+MODELS_INSTALLED := $(MODELS)/.installed
 # The pins hold for the building of packages as well; pip before and after 25.3 names that differently.
 PIP := PIP_CONSTRAINT=constraints.txt PIP_BUILD_CONSTRAINT=constraints.txt PIP_DISABLE_PIP_VERSION_CHECK=1 $(BIN)/python -m pip
 
-.PHONY: run install test test-long lint format lock clean
+.PHONY: run install test test-long test-models gpu-check lint format lock clean
 
 run: $(INSTALLED)
 	@exec $(BIN)/python app.py
@@ -46,6 +50,21 @@ test-long: lint
 	@sh .ci/browser $(BIN)/python
 	$(BIN)/python -m pytest $(ARGS)
 
+# Meta's package and torchvision, over the packages of $(VENV): beside a CPU build of torch, torchvision imports
+# only with the tests' help, so nobody else may see it.
+$(MODELS_INSTALLED): $(TEST_INSTALLED) .ci/models.txt
+	@$(BIN)/python -m venv --without-pip $(MODELS)
+	@$(BIN)/python -c "import site; print(site.getsitepackages()[0])" \
+		> "$$($(MODELS)/bin/python -c 'import site; print(site.getsitepackages()[0])')/below.pth"
+	@$(PIP) --python $(MODELS)/bin/python install --quiet --no-deps --ignore-installed --requirement .ci/models.txt
+	@touch $@
+
+test-models: $(MODELS_INSTALLED)
+	$(MODELS)/bin/python -m pytest tests/models tests/contract/engines -k "models or sam3" $(ARGS)
+
+gpu-check: $(TEST_INSTALLED)
+	@$(BIN)/python -m benchmarks.gpu_check $(ARGS)
+
 lint: $(TEST_INSTALLED)
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
@@ -61,5 +80,5 @@ lock: $(TEST_INSTALLED)
 
 # Leaves data/ alone: it holds uploads and sessions.
 clean:
-	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) $(MODELS) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
