@@ -16,10 +16,13 @@ import os
 import socket
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import count
 from multiprocessing.connection import Connection
+from queue import SimpleQueue
 from typing import Any, Protocol
+from weakref import WeakKeyDictionary
 
 from backend.domain import BoolMask, Box, Capabilities, Image
 from backend.engines.devices import visible_devices
@@ -29,6 +32,9 @@ from backend.engines.sam3.member import Asked, Failed, Pack, unpack
 from backend.engines.sam3.options import Sam3Options
 from backend.errors import EngineError
 
+GONE = object()
+"""Stands for the end of a member's answers."""
+
 
 class Line(Protocol):
     """A connection to a member, as `multiprocessing` has them."""
@@ -36,8 +42,6 @@ class Line(Protocol):
     def send(self, message: object) -> None: ...
 
     def recv(self) -> Any: ...
-
-    def close(self) -> None: ...
 
 
 class Member:
@@ -48,53 +52,79 @@ class Member:
         end: ends the process.
     """
 
-    def __init__(self, line: Line, end: Callable[[], None]) -> None:
+    def __init__(self, line: Line, end: Callable[[], None] = lambda: None) -> None:
         self._line = line
         self._end = end
+        self._asked = 0
+        self._answered = 0
+        self._kept: dict[int, object] = {}
+        self._unwanted: set[int] = set()
+        self._answers: SimpleQueue[object] = SimpleQueue()
         self.load = 0
         """How many objects and concepts live there."""
         self.lost = False
+        # Answers are taken in while questions are still being sent: a process that can't get rid of
+        # an answer reads no question, and both would wait for ever.
+        threading.Thread(target=self._read, name="sam3-member", daemon=True).start()
 
-    def ask(self, call: str, *args: object) -> None:
-        """Ask for something; `answer` must be called before anything else is asked."""
+    def ask(self, call: str, *args: object) -> int:
+        """Ask for something; the ticket gets the answer."""
         try:
             self._line.send(Asked(call, args))
         except OSError as error:
             raise self._gone() from error
+        self._asked += 1
+        return self._asked
 
-    def answer(self) -> Any:
+    def answer(self, ticket: int) -> Any:
         """What came of it.
 
         Raises:
             MemoryError: that GPU has no memory left.
             RuntimeError: the model failed there.
-            EngineError: the process is gone.
+            ServiceError: what a person can do something about; also where the process is gone.
         """
-        try:
-            message = self._line.recv()
-        except (EOFError, OSError) as error:
-            raise self._gone() from error
+        while ticket not in self._kept:
+            message = self._answers.get()
+            if message is GONE:
+                self._answers.put(GONE)
+                raise self._gone()
+            self._answered += 1
+            if self._answered in self._unwanted:
+                self._unwanted.discard(self._answered)
+            else:
+                self._kept[self._answered] = message
+        message = self._kept.pop(ticket)
         if isinstance(message, Failed):
             if message.error is not None:
                 raise message.error
             raise (MemoryError if message.out_of_memory else RuntimeError)(message.kind)
         return message
 
+    def waive(self, ticket: int) -> None:
+        """Say that nobody waits for this answer any more."""
+        if self._kept.pop(ticket, None) is None and ticket > self._answered:
+            self._unwanted.add(ticket)
+
     def call(self, call: str, *args: object) -> Any:
         """Ask, and wait for the answer."""
-        self.ask(call, *args)
-        return self.answer()
+        return self.answer(self.ask(call, *args))
 
     def tell(self, call: str, *args: object) -> None:
-        """Ask for what may fail unheard: a process that is gone holds nothing any more."""
+        """Ask without waiting; a process that is gone holds nothing any more."""
         if not self.lost:
             with contextlib.suppress(EngineError):
-                self.call(call, *args)
+                self.waive(self.ask(call, *args))
 
     def end(self) -> None:
         """End the process."""
-        self._line.close()
         self._end()
+
+    def _read(self) -> None:
+        with contextlib.suppress(EOFError, OSError):
+            while True:
+                self._answers.put(self._line.recv())
+        self._answers.put(GONE)
 
     def _gone(self) -> EngineError:
         self.lost = True
@@ -119,6 +149,7 @@ class GroupModel:
         self._members = list(members)
         self._numbers = count()
         self._here = 0
+        self._videos: WeakKeyDictionary[Views, Video] = WeakKeyDictionary()
         self.checkpoint: str = first.checkpoint
         self.device: str = f"{len(members) + 1} × {first.device}"
         self.note: str = first.note
@@ -152,8 +183,11 @@ class GroupModel:
         """
         place = self.place()
         if place is None:
-            inner = self._first.follow(views, text, held)
-            return FollowerHere(self, inner)
+            try:
+                return FollowerHere(self, views, self._first.follow(views, text, held))
+            except BaseException:
+                self.leave(None)
+                raise
         return FollowerThere(self, place, views, text, held)
 
     def is_out_of_memory(self, error: BaseException) -> bool:
@@ -195,20 +229,32 @@ class GroupModel:
         """A name for something that lives elsewhere."""
         return next(self._numbers)
 
+    def video(self, views: Views) -> Video:
+        """What all that follows something in a video shares."""
+        if views not in self._videos:
+            self._videos[views] = Video(self.number())
+        return self._videos[views]
+
     def track_here(self, views: Views, held: int) -> Tracker:
         """A tracker on the first GPU."""
         return self._first.track(views, held)
 
 
-class Pictures:
-    """Which pictures of a video a member has been sent, and needs again."""
+class Video:
+    """A session's video, as all GPUs know it, and the concepts that are followed elsewhere.
 
-    def __init__(self, views: Views) -> None:
-        self._views = views
+    A run goes through its concepts one after the other; those that went along so far are sent ahead
+    to the run's next frame as soon as the first of them is, so that all GPUs are busy.
+    """
 
-    def of(self, frames: Iterable[int]) -> dict[int, Image]:
-        """The pictures of frames, to be encoded there."""
-        return {i: self._views.features(i).picture for i in frames}
+    def __init__(self, number: int) -> None:
+        self.number = number
+        self.elsewhere: list[FollowerThere] = []
+
+    def go(self, frame_index: int, reverse: bool) -> None:
+        """Somebody goes on to a frame: so will the others."""
+        for follower in self.elsewhere:
+            follower.go_along(frame_index, reverse)
 
 
 class GroupTracker:
@@ -217,12 +263,11 @@ class GroupTracker:
     def __init__(self, group: GroupModel, views: Views, held: int) -> None:
         self._group = group
         self._views = views
+        self._video = group.video(views)
         self._held = held
-        self._pictures = Pictures(views)
         self._here: Tracker | None = None
         self._there: dict[Member, int] = {}
         self._places: dict[int, Member | None] = {}
-        self._given: dict[int, frozenset[int]] = {}
         self._fresh: dict[Member, set[int]] = {}
         self._sizes: dict[Member, int] = {}
 
@@ -231,14 +276,13 @@ class GroupTracker:
         self.remove(obj_id)
         place = self._group.place()
         self._places[obj_id] = place
-        self._given[obj_id] = frozenset(masks)
         if place is None:
             self._here = self._here or self._group.track_here(self._views, self._held)
             self._here.add(obj_id, masks)
             return
         if place not in self._there:
             number = self._group.number()
-            place.call("track", number, len(self._views), self._views.size, self._held)
+            place.call("track", number, self._video.number, len(self._views), self._views.size, self._held)
             self._there[place] = number
         place.call("add", self._there[place], obj_id, {i: Pack.of(mask) for i, mask in masks.items()})
         # What conditions an object is encoded where the object is.
@@ -246,28 +290,23 @@ class GroupTracker:
 
     def step(self, frame_index: int, *, reverse: bool) -> dict[int, Found]:
         """Every object's mask on the frame: all GPUs at work at the same time."""
-        asked: list[Member] = []
+        asked: dict[Member, int] = {}
         out: dict[int, Found] = {}
-        failure: Exception | None = None
+        self._video.go(frame_index, reverse)
         try:
             for place, number in self._there.items():
-                fresh = self._fresh.pop(place, set())
-                pictures = self._pictures.of({*fresh, frame_index})
-                place.ask("step", number, frame_index, reverse, pictures)
-                asked.append(place)
+                pictures = pictures_of(self._views, {*self._fresh.pop(place, set()), frame_index})
+                asked[place] = place.ask("step", number, frame_index, reverse, pictures)
             if self._here is not None:
                 out |= self._here.step(frame_index, reverse=reverse)
-        except Exception as error:
-            failure = error
-        # Every answer is taken, whatever else failed: the next question must not meet an old answer.
-        for place in asked:
-            try:
-                found, self._sizes[place] = place.answer()
+            while asked:
+                place, ticket = next(iter(asked.items()))
+                del asked[place]
+                found, self._sizes[place] = place.answer(ticket)
                 out |= unpack(found)
-            except Exception as error:
-                failure = failure or error
-        if failure is not None:
-            raise failure
+        finally:
+            for place, ticket in asked.items():
+                place.waive(ticket)
         return {obj_id: out[obj_id] for obj_id in self._places if obj_id in out}
 
     def remove(self, obj_id: int) -> None:
@@ -302,13 +341,15 @@ class GroupTracker:
 class FollowerHere:
     """A concept on the first GPU, which counts among what that has to do."""
 
-    def __init__(self, group: GroupModel, inner: Follower) -> None:
+    def __init__(self, group: GroupModel, views: Views, inner: Follower) -> None:
         self._group = group
+        self._video = group.video(views)
         self._inner = inner
         self._open = True
 
     def step(self, frame_index: int, *, reverse: bool) -> Mapping[int, Found]:
         """Every find's mask on the frame."""
+        self._video.go(frame_index, reverse)
         return self._inner.step(frame_index, reverse=reverse)
 
     def close(self) -> None:
@@ -330,33 +371,61 @@ class FollowerThere:
     def __init__(self, group: GroupModel, member: Member, views: Views, text: str, held: int) -> None:
         self._group = group
         self._member = member
-        self._pictures = Pictures(views)
+        self._views = views
+        self._video = group.video(views)
         self._number = group.number()
+        self._at: tuple[int, bool] | None = None
+        self._ticket: int | None = None
         self._open = True
         self._nbytes = 0
         try:
-            member.call("follow", self._number, len(views), views.size, text, held)
+            member.call("follow", self._number, self._video.number, len(views), views.size, text, held)
         except BaseException:
             group.leave(member)
             raise
+        self._video.elsewhere.append(self)
+
+    def go_along(self, frame_index: int, reverse: bool) -> None:
+        """Go on to a frame that somebody else goes on to, if this one stands beside it."""
+        step = -1 if reverse else 1
+        if self._ticket is None and self._at == (frame_index - step, reverse):
+            self._go(frame_index, reverse)
 
     def step(self, frame_index: int, *, reverse: bool) -> Mapping[int, Found]:
         """Every find's mask on the frame."""
-        pictures = self._pictures.of([frame_index])
-        found, self._nbytes = self._member.call("step", self._number, frame_index, reverse, pictures)
+        self._video.go(frame_index, reverse)
+        if self._ticket is None:
+            self._go(frame_index, reverse)
+        if self._at != (frame_index, reverse) or self._ticket is None:
+            raise RuntimeError("A follower went another way than those it went along with.")
+        ticket, self._ticket = self._ticket, None
+        found, self._nbytes = self._member.answer(ticket)
         return unpack(found)
 
     def close(self) -> None:
         """Free everything. Idempotent."""
         if self._open:
             self._open = False
+            self._video.elsewhere.remove(self)
             self._group.leave(self._member)
+            if self._ticket is not None:
+                self._member.waive(self._ticket)
             self._member.tell("close", self._number)
 
     @property
     def nbytes(self) -> int:
         """What it holds of the GPU's memory, in bytes."""
         return self._nbytes
+
+    def _go(self, frame_index: int, reverse: bool) -> None:
+        pictures = pictures_of(self._views, [frame_index])
+        self._ticket = self._member.ask("step", self._number, frame_index, reverse, pictures)
+        self._at = frame_index, reverse
+
+
+def pictures_of(views: Views, frames: Iterable[int]) -> dict[int, Image]:
+    """The pictures of frames, to be encoded elsewhere too."""
+    return {i: views.features(i).picture for i in frames}
 
 
 def load_group(options: Sam3Options, report: Callable[[str], None]) -> SamModel:
@@ -370,9 +439,10 @@ def load_group(options: Sam3Options, report: Callable[[str], None]) -> SamModel:
     report(f"loading {first.checkpoint} on {options.gpus - 1} more")
     members: list[Member] = []
     try:
-        members.extend(start_member(rank, options) for rank in range(1, options.gpus))
-        for member in members:
-            member.answer()
+        members.extend(start_member(rank) for rank in range(1, options.gpus))
+        loading = [(member, member.ask("load", options)) for member in members]
+        for member, ticket in loading:
+            member.answer(ticket)
     except BaseException:
         for member in members:
             member.end()
@@ -380,15 +450,19 @@ def load_group(options: Sam3Options, report: Callable[[str], None]) -> SamModel:
     return GroupModel(first, members)
 
 
-def start_member(rank: int, options: Sam3Options) -> Member:
-    """Start a process on the GPU of that number; its first answer comes when its model is loaded."""
+def start_member(rank: int) -> Member:
+    """Start a process on the GPU of that number; first, it wants to be asked to load a model."""
     ours, theirs = socket.socketpair()
-    environment = {**os.environ, "CUDA_VISIBLE_DEVICES": visible_devices((rank,))}
+    environment = {
+        **os.environ,
+        "CUDA_VISIBLE_DEVICES": visible_devices((rank,)),
+        "PYTHONPATH": os.pathsep.join(filter(None, sys.path)),
+    }
     # Not by `multiprocessing`: a worker is a daemon to it, and those may have no children.
     process = subprocess.Popen(
         [sys.executable, "-c", "from backend.engines.sam3.member import main; main()", str(theirs.fileno())],
         pass_fds=[theirs.fileno()],
-        env={**environment, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+        env=environment,
     )
     theirs.close()
     line = Connection(ours.detach())
@@ -397,6 +471,4 @@ def start_member(rank: int, options: Sam3Options) -> Member:
         process.kill()
         process.wait()
 
-    member = Member(line, end)
-    member.ask("load", options)
-    return member
+    return Member(line, end)

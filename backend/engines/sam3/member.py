@@ -16,8 +16,8 @@ from backend.domain import BoolMask, Image
 from backend.engines.sam.model import Found, SamModel
 from backend.errors import ServiceError
 
-ENCODED = 2
-"""Frames whose features are kept here for each tracker or follower, besides those it conditions with."""
+ENCODED = 4
+"""Frames whose features are kept: enough for one that all go on to, and those that condition objects."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,18 +63,41 @@ def pack(found: Mapping[int, Found]) -> dict[int, tuple[Pack, float]]:
 
 def unpack(found: Mapping[int, tuple[Pack, float]]) -> dict[int, Found]:
     """The opposite of `pack`."""
-    return {i: Found(mask.mask(), score) for i, (mask, score) in found.items()}
+    return {i: Found(packed.mask(), score) for i, (packed, score) in found.items()}
+
+
+class Encodings:
+    """The last few frames of all videos, as this GPU's model sees them."""
+
+    def __init__(self, model: SamModel) -> None:
+        self._model = model
+        self._kept: OrderedDict[tuple[int, int], Any] = OrderedDict()
+
+    def of(self, video: int, frame_index: int, picture: Image) -> Any:
+        """What the model made of a picture; encodes it where it is not kept."""
+        key = video, frame_index
+        if key not in self._kept:
+            self._kept[key] = self._model.encode(picture)
+            while len(self._kept) > ENCODED:
+                self._kept.popitem(last=False)
+        self._kept.move_to_end(key)
+        return self._kept[key]
+
+    def clear(self) -> None:
+        """Let go of all."""
+        self._kept.clear()
 
 
 class Sent:
-    """A video of which pictures come with each call; see `Views`."""
+    """A video of which pictures come with each step; see `Views`."""
 
-    def __init__(self, model: SamModel, num_frames: int, size: tuple[int, int]) -> None:
-        self._model = model
+    def __init__(self, encodings: Encodings, video: int, num_frames: int, size: tuple[int, int]) -> None:
+        self._encodings = encodings
+        self._video = video
         self._num_frames = num_frames
         self._size = size
-        self._pictures: dict[int, Image] = {}
-        self._encoded: OrderedDict[int, Any] = OrderedDict()
+        self.pictures: dict[int, Image] = {}
+        """By frame index: those that the next step needs."""
 
     @property
     def size(self) -> tuple[int, int]:
@@ -83,17 +106,9 @@ class Sent:
     def __len__(self) -> int:
         return self._num_frames
 
-    def take(self, pictures: dict[int, Image]) -> None:
-        """Take the pictures that the next step needs."""
-        self._pictures = pictures
-
     def features(self, frame_index: int) -> Any:
         """What the model made of a frame that was sent."""
-        if frame_index not in self._encoded:
-            self._encoded[frame_index] = self._model.encode(self._pictures[frame_index])
-            while len(self._encoded) > ENCODED:
-                self._encoded.popitem(last=False)
-        return self._encoded[frame_index]
+        return self._encodings.of(self._video, frame_index, self.pictures[frame_index])
 
 
 class Desk:
@@ -105,6 +120,7 @@ class Desk:
 
     def __init__(self, model: SamModel) -> None:
         self._model = model
+        self._encodings = Encodings(model)
         self._open: dict[int, tuple[Any, Sent]] = {}
 
     def do(self, asked: Asked) -> Any:
@@ -117,12 +133,12 @@ class Desk:
             full = isinstance(error, MemoryError) or self._model.is_out_of_memory(error)
             return Failed(type(error).__name__, out_of_memory=full)
 
-    def _track(self, number: int, num_frames: int, size: tuple[int, int], held: int) -> None:
-        views = Sent(self._model, num_frames, size)
+    def _track(self, number: int, video: int, num_frames: int, size: tuple[int, int], held: int) -> None:
+        views = Sent(self._encodings, video, num_frames, size)
         self._open[number] = self._model.track(views, held), views
 
-    def _follow(self, number: int, num_frames: int, size: tuple[int, int], text: str, held: int) -> None:
-        views = Sent(self._model, num_frames, size)
+    def _follow(self, number: int, video: int, num_frames: int, size: tuple[int, int], text: str, held: int) -> None:
+        views = Sent(self._encodings, video, num_frames, size)
         self._open[number] = self._model.follow(views, text, held), views
 
     def _add(self, number: int, obj_id: int, masks: dict[int, Pack]) -> None:
@@ -132,8 +148,9 @@ class Desk:
         self, number: int, frame_index: int, reverse: bool, pictures: dict[int, Image]
     ) -> tuple[dict[int, tuple[Pack, float]], int]:
         who, views = self._open[number]
-        views.take(pictures)
+        views.pictures = pictures
         found = who.step(frame_index, reverse=reverse)
+        views.pictures = {}
         return pack(found), who.nbytes
 
     def _remove(self, number: int, obj_id: int) -> None:
@@ -143,8 +160,11 @@ class Desk:
         who, _ = self._open.pop(number, (None, None))
         if who is not None:
             who.close()
+        if not self._open:
+            self._encodings.clear()
 
     def _release_memory(self) -> None:
+        self._encodings.clear()
         self._model.release_memory()
 
 
