@@ -32,10 +32,11 @@ def make_checkpoint(folder: Path, kind: Kind, size: int = 112) -> Path:
         The folder.
     """
     import torch
-    from transformers.utils import logging
+    import transformers
 
+    package: Any = transformers
     # Saving draws a bar on the standard error, which tests and scripts have no use for.
-    logging.disable_progress_bar()
+    package.utils.logging.disable_progress_bar()
     size += -size % MULTIPLE[kind]
     threads = torch.get_num_threads()
     with torch.random.fork_rng():
@@ -87,8 +88,7 @@ def _write_preprocessing(folder: Path, kind: Kind, size: int) -> None:
 
 def _write_tokenizer(folder: Path) -> None:
     """CLIP's tokenizer with single bytes only: a word has as many tokens as it has bytes."""
-    from transformers import CLIPTokenizer
-    from transformers import convert_slow_tokenizer
+    from transformers import CLIPTokenizer, convert_slow_tokenizer
 
     package: Any = convert_slow_tokenizer
     letters = list(package.bytes_to_unicode().values())
