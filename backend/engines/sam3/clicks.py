@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-import torch
 
 from backend.engines.sam.model import Clicks, Found, Views
+from backend.engines.sam3.inference import inference
 from backend.engines.sam3.masks import enlarge, shrink
 from backend.engines.sam3.tracker import FrameCache
 
@@ -15,12 +15,14 @@ BOX_LABELS = (2, 3)
 """How a box's corners are labelled among points: top left, bottom right."""
 
 
-@torch.inference_mode()
+@inference
 def segment(tracker: Any, views: Views, clicks: Clicks) -> Found:
     """The object that clicks mean on the only frame of `views`.
 
     The score is the model's own estimate of how good the mask is.
     """
+    import torch
+
     if not clicks.points and clicks.box is None:
         start = clicks.start if clicks.start is not None else np.zeros(views.size, np.bool_)
         return Found(start, 1.0 if start.any() else 0.0)

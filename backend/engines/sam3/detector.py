@@ -5,15 +5,17 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Sequence
 from importlib import import_module
-from typing import Any
-
-import torch
+from typing import TYPE_CHECKING, Any
 
 from backend.domain import Box
 from backend.engines.sam.model import Found
 from backend.engines.sam3.features import Encoded
+from backend.engines.sam3.inference import inference
 from backend.engines.sam3.masks import enlarge
 from backend.errors import InvalidInput
+
+if TYPE_CHECKING:
+    import torch
 
 VISUAL = "visual"
 """What the model was trained to read where there are exemplars only."""
@@ -36,7 +38,7 @@ class Detector:
         self._suppress = import_module("sam3.perflib.nms").nms_masks
         self._smooth = import_module("sam3.model.sam3_tracker_utils").fill_holes_in_mask_scores
 
-    @torch.inference_mode()
+    @inference
     def find(self, features: Encoded, size: tuple[int, int], text: str, exemplars: Sequence[Box]) -> list[Found]:
         """What is on the picture, best first.
 
@@ -52,9 +54,11 @@ class Detector:
         scores = found["scores"][order].float().tolist()
         return [Found(mask, score) for mask, score in zip(masks, scores, strict=True) if mask.any()]
 
-    @torch.inference_mode()
+    @inference
     def raw(self, features: Encoded, text: str, exemplars: Sequence[Box] = ()) -> dict[str, torch.Tensor]:
         """What is on the picture as the package passes it on: `scores`, `mask` (logits), `bbox` (xyxy)."""
+        import torch
+
         video = self._video
         device = video.device
         words = self.read(text or VISUAL)
@@ -73,7 +77,7 @@ class Detector:
             keep &= self._suppress(scores, masks, threshold, video.det_nms_thresh)
         return {"bbox": output["pred_boxes_xyxy"][0][keep], "mask": masks[keep], "scores": scores[keep]}
 
-    @torch.inference_mode()
+    @inference
     def read(self, text: str) -> dict[str, Any]:
         """The text as the model reads it.
 
@@ -97,6 +101,8 @@ class Detector:
 
     def _boxes(self, exemplars: Sequence[Box], device: torch.device) -> Any:
         """Exemplars as the model takes them: centre first, unlike everywhere else here."""
+        import torch
+
         centred = [[x + w / 2, y + h / 2, w, h] for x, y, w, h in (e.box for e in exemplars)]
         count = len(exemplars)
         return self._prompt(

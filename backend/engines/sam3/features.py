@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
-
-import torch
-import torch.nn.functional as F
+from typing import TYPE_CHECKING, Any
 
 from backend.domain import Image
+
+if TYPE_CHECKING:
+    import torch
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -43,8 +43,10 @@ class Encoder:
 
     def __call__(self, picture: Image) -> Encoded:
         """The features of a picture: RGB uint8 (H, W, 3)."""
+        import torch
+
         pixels = torch.tensor(picture).to(self._device).permute(2, 0, 1).unsqueeze(0).float()
-        square = F.interpolate(pixels, (self._side, self._side), mode="bilinear", antialias=True)
+        square = torch.nn.functional.interpolate(pixels, (self._side, self._side), mode="bilinear", antialias=True)
         seen = self._backbone.forward_image(square / 127.5 - 1)
         detector = {name: seen[name] for name in ("vision_features", "vision_pos_enc", "backbone_fpn")}
         tracker = dict(seen["sam2_backbone_out"])
@@ -62,6 +64,8 @@ class Encoder:
 
 def nbytes_of(tensors: Iterable[object]) -> int:
     """What tensors hold of the device's memory, in bytes; views of one storage count once."""
+    import torch
+
     storages = {}
     for tensor in tensors:
         if isinstance(tensor, torch.Tensor):

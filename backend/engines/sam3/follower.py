@@ -7,14 +7,16 @@ directly, with the detector's pass over a frame taken from `Detector`.
 
 from __future__ import annotations
 
-from typing import Any
-
-import torch
+from typing import TYPE_CHECKING, Any
 
 from backend.engines.sam.model import Found, Views
 from backend.engines.sam3.detector import Detector
+from backend.engines.sam3.inference import inference
 from backend.engines.sam3.memory import Recall, nbytes_of_outputs
 from backend.engines.sam3.tracker import FrameCache
+
+if TYPE_CHECKING:
+    import torch
 
 
 class ConceptCache(FrameCache):
@@ -57,7 +59,7 @@ class Sam3Follower:
         self._states: list[dict[str, Any]] = []
         self._about: dict[str, Any] = {}
 
-    @torch.inference_mode()
+    @inference
     def step(self, frame_index: int, *, reverse: bool) -> dict[int, Found]:
         """Every find's mask on the frame."""
         height, width = self._views.size

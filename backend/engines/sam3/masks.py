@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
-import torch.nn.functional as F
 
 from backend.domain import BoolMask
+
+if TYPE_CHECKING:
+    import torch
 
 AT_ONCE = 8
 """Masks that are enlarged at a time: at the size of the video they take 4 bytes a pixel."""
@@ -16,15 +18,19 @@ AT_ONCE = 8
 
 def enlarge(logits: torch.Tensor, size: tuple[int, int]) -> list[BoolMask]:
     """Masks at the picture's size, bool (H, W) each, from logits (N, h, w)."""
+    import torch
+
     out: list[BoolMask] = []
     for first in range(0, len(logits), AT_ONCE):
         part = logits[first : first + AT_ONCE]
-        large = F.interpolate(part.unsqueeze(1).float(), size, mode="bilinear", align_corners=False)
+        large = torch.nn.functional.interpolate(part.unsqueeze(1).float(), size, mode="bilinear", align_corners=False)
         out += list((large.squeeze(1) > 0).cpu().numpy())
     return out
 
 
 def shrink(masks: Sequence[BoolMask], side: int, device: torch.device) -> torch.Tensor:
     """Masks (N, 1, side, side), float in [0, 1], as the tracker takes them."""
+    import torch
+
     large = torch.tensor(np.stack(masks)).to(device).unsqueeze(1).float()
-    return F.interpolate(large, (side, side), mode="bilinear", align_corners=False, antialias=True)
+    return torch.nn.functional.interpolate(large, (side, side), mode="bilinear", align_corners=False, antialias=True)

@@ -6,7 +6,7 @@ import gc
 from collections.abc import Sequence
 from typing import Any
 
-import torch
+import numpy as np
 
 from backend.domain import Box, Capabilities, Image
 from backend.engines.sam.model import Clicks, Follower, Found, Tracker, Views
@@ -14,6 +14,7 @@ from backend.engines.sam3.clicks import segment
 from backend.engines.sam3.detector import Detector
 from backend.engines.sam3.features import Encoded, Encoder
 from backend.engines.sam3.follower import Sam3Follower, share_features
+from backend.engines.sam3.inference import inference
 from backend.engines.sam3.tracker import Sam3Tracker
 
 FULL = ("CUDA error: out of memory", "CUDA out of memory", "CUBLAS_STATUS_ALLOC_FAILED")
@@ -60,7 +61,7 @@ class Sam3Model:
         self._detector = Detector(video)
         share_features(video, self._detector)
 
-    @torch.inference_mode()
+    @inference
     def encode(self, picture: Image) -> Encoded:
         """Run the vision encoder on a picture."""
         return self._encoder(picture)
@@ -96,18 +97,22 @@ class Sam3Model:
 
     def is_out_of_memory(self, error: BaseException) -> bool:
         """Whether what was raised says that the GPU has no memory left."""
+        import torch
+
         return isinstance(error, torch.OutOfMemoryError) or (
             isinstance(error, RuntimeError) and any(sign in str(error) for sign in FULL)
         )
 
     def release_memory(self) -> None:
         """Give what PyTorch caches but doesn't use back to the GPU."""
+        import torch
+
         gc.collect()
         torch.cuda.empty_cache()
 
     def compile(self) -> None:
         """Compile the model, after one pass that fills what it computes only once."""
-        features = self.encode(torch.zeros(8, 8, 3, dtype=torch.uint8).numpy())
+        features = self.encode(np.zeros((8, 8, 3), np.uint8))
         self.detect(features, (8, 8), "object", ())
         self._video.compile_model = True
         self._video._compile_model()

@@ -9,14 +9,16 @@ masks.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
-
-import torch
+from typing import TYPE_CHECKING, Any
 
 from backend.domain import BoolMask
 from backend.engines.sam.model import Found, Views
+from backend.engines.sam3.inference import inference
 from backend.engines.sam3.masks import enlarge, shrink
 from backend.engines.sam3.memory import Outputs, Recall, nbytes_of_outputs
+
+if TYPE_CHECKING:
+    import torch
 
 PER_OBJECT = ("maskmem_features", "obj_ptr", "object_score_logits", "iou_score")
 
@@ -25,6 +27,8 @@ class FrameCache:
     """A session's views in the shape of the package's cache of features."""
 
     def __init__(self, views: Views, device: torch.device) -> None:
+        import torch
+
         self.views = views
         # The package passes the picture along with its features and never looks at it.
         self._picture = torch.zeros(1, 3, 1, 1, device=device)
@@ -86,7 +90,7 @@ class Sam3Tracker:
         self.remove(obj_id)
         self._joining[obj_id] = dict(masks)
 
-    @torch.inference_mode()
+    @inference
     def step(self, frame_index: int, *, reverse: bool) -> dict[int, Found]:
         """Every object's mask on the frame."""
         self._admit()
@@ -167,6 +171,8 @@ class Sam3Tracker:
 
     def _compact(self, output: dict[str, Any]) -> dict[str, Any]:
         """What later frames look at."""
+        import torch
+
         kept = {name: output[name] for name in PER_OBJECT if output.get(name) is not None}
         kept["maskmem_features"] = kept["maskmem_features"].to(torch.bfloat16)
         places = output["maskmem_pos_enc"]
