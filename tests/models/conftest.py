@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from tests.models.shrunk import install, installed, shrunk_model
+from tests.models.shrunk import install, installed, real, shrunk_model
 
 if TYPE_CHECKING:
     from backend.engines.sam3.model import Sam3Model
@@ -16,8 +16,9 @@ collect_ignore_glob: list[str] = [] if installed() else ["test_*.py"]
 if installed():
     import torch
 
-    torch.set_num_threads(1)
-    install()
+    if not real():
+        torch.set_num_threads(1)
+        install()
 
 
 class Clip:

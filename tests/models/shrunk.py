@@ -37,6 +37,9 @@ DEVICE_NAME = "CPU, shrunk"
 GPUS = "SAM3_SHRUNK_GPUS"
 """The environment variable that says how many GPUs to pretend; 1 unless it is set."""
 
+REAL = "SAM3_ON_GPU"
+"""The environment variable that leaves the package as it is, for the tests that want a GPU."""
+
 _PATCH = SIDE // 14
 _SMALLER = (
     ("interpol_size=[1152, 1152]", f"interpol_size=[{16 * _PATCH}, {16 * _PATCH}]"),
@@ -73,6 +76,11 @@ def install() -> None:
             _prepare()
 
 
+def real() -> bool:
+    """Whether the package is to be tested as it is, on a real GPU."""
+    return bool(os.environ.get(REAL))
+
+
 def environment(gpus: int = 1) -> dict[str, str]:
     """What a new Python process needs in its environment for the same."""
     paths = [str(HOOK), *filter(None, [os.environ.get("PYTHONPATH")])]
@@ -85,10 +93,16 @@ def shrunk_model() -> Any:
     install()
     from backend.engines.sam3 import Sam3Options, load
 
-    with warnings.catch_warnings():
-        # The package uses what torch and timm call outdated; that is not for us to mend.
-        warnings.simplefilter("ignore")
+    with quietly():
         return load(Sam3Options(), lambda stage: None)
+
+
+@contextlib.contextmanager
+def quietly() -> Iterator[None]:
+    """Load without warnings: the package uses what torch calls outdated, which is not for us to mend."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
 
 
 # --- the import hook -------------------------------------------------------------------------

@@ -456,7 +456,7 @@ def start_member(rank: int) -> Member:
     environment = {
         **os.environ,
         "CUDA_VISIBLE_DEVICES": visible_devices((rank,)),
-        "PYTHONPATH": os.pathsep.join(filter(None, sys.path)),
+        "PYTHONPATH": os.pathsep.join(filter(None, [os.environ.get("PYTHONPATH"), *sys.path])),
     }
     # Not by `multiprocessing`: a worker is a daemon to it, and those may have no children.
     process = subprocess.Popen(
