@@ -70,6 +70,9 @@ class Run:
         self._pursuits: list[Pursuit] = []
         self._waiting: list[Follow] = []
         self._newborn: dict[int, str] = {}
+        self._meeting = {leg.anchor for leg in span.legs}
+        self._met: dict[int, dict[int, BoolMask]] = {}
+        """The new objects' masks on the frames where legs meet."""
 
     @property
     def nbytes(self) -> int:
@@ -196,7 +199,15 @@ class Run:
                 pursuit.ids[best] = obj_id
         for own in fresh:
             if own not in pursuit.ids:
-                pursuit.ids[own] = self._born(pursuit.follow, finds[own].mask, shown, frame_index)
+                again = self._met_again(pursuit, finds[own].mask, frame_index)
+                pursuit.ids[own] = again or self._born(pursuit.follow, finds[own].mask, shown, frame_index)
+
+    def _met_again(self, pursuit: Pursuit, mask: BoolMask, frame_index: int) -> int | None:
+        """The new object of an earlier leg that is found again where the legs meet."""
+        shown = pursuit.shown()
+        there = {i: iou(m, mask) for i, m in self._met.get(frame_index, {}).items() if i not in shown}
+        mine = [i for i, overlap in there.items() if overlap > SAME and self._newborn[i] == pursuit.follow.text]
+        return max(mine, key=lambda i: there[i], default=None)
 
     def _born(self, follow: Follow, mask: BoolMask, shown: Mapping[int, Found], frame_index: int) -> int | None:
         """The id of a new object; None where it is one that is there already, or that was removed."""
@@ -224,6 +235,8 @@ class Run:
             masks[row] = shown[obj_id].mask
         scores = tuple(shown[i].score if masks[row].any() else 0.0 for row, i in enumerate(ids))
         born = {i: self._newborn[i] for i in ids if i in self._newborn}
+        if frame_index in self._meeting:
+            self._met.setdefault(frame_index, {i: shown[i].mask for i in born if shown[i].mask.any()})
         return DenseResult(frame_index, ids, scores, masks, born=born)
 
 
