@@ -104,8 +104,16 @@ def explain(error: BaseException, name: str) -> EngineError:
         error: what the package raised.
         name: the checkpoint, as people call it.
     """
+    from httpx import TransportError
     from huggingface_hub import errors as hub
 
+    unreached = (
+        hub.LocalEntryNotFoundError,
+        hub.HfHubHTTPError,
+        hub.OfflineModeIsEnabled,
+        TransportError,
+        ConnectionError,
+    )
     for cause in _causes(error):
         if isinstance(cause, hub.GatedRepoError):
             return unavailable(
@@ -117,7 +125,7 @@ def explain(error: BaseException, name: str) -> EngineError:
                 f"“{name}” is neither a folder on this server nor a model at Hugging Face that it may read: "
                 "check MODEL_ID, and HF_TOKEN for a private model."
             )
-        if isinstance(cause, (hub.LocalEntryNotFoundError, hub.OfflineModeIsEnabled, ConnectionError, TimeoutError)):
+        if isinstance(cause, unreached):
             return unavailable(
                 f"“{name}” is not on this server, and Hugging Face can't be reached: "
                 "check the connection, or set MODEL_ID to a folder with the checkpoint."

@@ -35,7 +35,7 @@ def detect(
         found = model.detector_model(
             vision_embeds=features.vision, input_ids=ids, attention_mask=counts, **_boxes(network, exemplars)
         )
-        scores = (found.pred_logits.sigmoid() * found.presence_logits.sigmoid())[0].float()
+        scores = (found.pred_logits.float().sigmoid() * found.presence_logits.float().sigmoid())[0]
         above = torch.where(scores > model.score_threshold_detection)[0]
         scores, logits = scores[above], found.pred_masks[0, above]
         kept = apart(mask_iou(logits > 0, logits > 0), scores, model.det_nms_thresh or 1.0)

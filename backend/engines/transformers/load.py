@@ -55,10 +55,20 @@ def _import() -> None:
             f"The package {error.name or 'transformers'} can't be imported: pip install '.[transformers]'."
         ) from error
     package: Any = transformers
+    try:
+        package.Sam3VideoModel  # noqa: B018
+    except AttributeError as error:
+        raise unavailable(
+            f"transformers {package.__version__} is too old for SAM 3: pip install '.[transformers]'."
+        ) from error
+    except Exception as error:
+        # Its modules are read only now, and torchvision with them, which fails in its own ways.
+        raise unavailable(
+            "The packages torch, torchvision and transformers don't fit together here: "
+            "install them in one go, pip install '.[transformers]'."
+        ) from error
     package.utils.logging.set_verbosity_error()
     package.utils.logging.disable_progress_bar()
-    if not hasattr(package, "Sam3VideoModel"):
-        raise unavailable(f"transformers {package.__version__} is too old for SAM 3: install 5.23 or newer.")
 
 
 def _side(found: Checkpoint) -> int:

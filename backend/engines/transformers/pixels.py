@@ -46,7 +46,8 @@ def reduced(mask: BoolMask, side: int) -> Floats:
     """How much of each cell of a square of `side` cells a mask (H, W) covers, float in [0, 1]."""
     shrinks = mask.shape[0] >= side and mask.shape[1] >= side
     way = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
-    return np.asarray(cv2.resize(mask.astype(np.float32), (side, side), interpolation=way), np.float32)
+    soft = cv2.resize(mask.astype(np.float32), (side, side), interpolation=way)
+    return np.asarray(np.clip(soft, 0, 1), np.float32)
 
 
 def squared(mask: BoolMask, side: int) -> BoolMask:
