@@ -288,6 +288,15 @@ def test_masks_on_later_and_earlier_frames_condition(models: Mapping[str, SamMod
         assert iou(b.mask, there) > iou(a.mask, there) + 0.2, f"{kind}: the later mask is known before it is reached"
 
 
+def test_masks_far_off_are_read_first_so_that_the_next_frame_is_still_encoded(sam3: SamModel) -> None:
+    over = views(sam3, kept=1)
+    tracker = sam3.track(over, HELD)
+    tracker.add(1, {2: square(0.2, 0.2), 7: square(0.3, 0.2)})
+    tracker.add(2, {2: square(0.6, 0.2), 0: square(0.6, 0.3)})
+    tracker.step(2, reverse=False)
+    assert over.encoded == [7, 0, 2]
+
+
 def test_an_object_that_joins_later_leaves_the_others_alone(model: SamModel) -> None:
     alone = model.track(views(model), HELD)
     alone.add(1, {0: square(0.2, 0.2)})
