@@ -57,6 +57,9 @@ def create_app(settings: Settings) -> FastAPI:
     # Gradio's queue looks for events a thousand times a second, 6 % of a core while nobody is there.
     # Windows gets 0.05 s from it; a fiftieth of a second is still below what anybody notices.
     page._queue.sleep_when_free = 0.02
+    # Gradio sends a generator's item as its difference from the one before, and counts the deletions in a
+    # list within a list twice: a frame with fewer objects than the last would arrive with wrong ones.
+    gr.utils.diff = _whole
     served: FastAPI = gr.mount_gradio_app(
         app,
         page,
@@ -70,6 +73,11 @@ def create_app(settings: Settings) -> FastAPI:
         **blocks.mount_options(),
     )
     return served
+
+
+def _whole(old: Any, new: Any) -> list[list[Any]]:
+    """The difference that replaces everything."""
+    return [["replace", [], new]]
 
 
 def listen(settings: Settings) -> socket.socket:

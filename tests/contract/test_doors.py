@@ -149,6 +149,27 @@ def test_gradio_streams_overlay_pictures_when_asked(server: str, http: httpx.Cli
     assert all(picture.startswith("data:image/jpeg;base64,") for _, picture in items[:3])
 
 
+def test_gradio_streams_a_frame_with_fewer_objects_than_the_last_one_rightly(server: str):
+    from gradio_client import Client
+
+    session_id = start(server)
+    client = Client(server, verbose=False, download_files=False)
+    try:
+        client.predict(session_id, 2, SCENARIO[0][1]["prompts"], api_name="/add_prompt")
+        for frame in (5, 6):
+            client.predict(session_id, frame, [{"type": "text", "text": "things"}], api_name="/add_prompt")
+        for x in (0.1, 0.5):
+            box = {"type": "box", "box": [x, 0.6, 0.2, 0.2]}
+            client.predict(session_id, 5, [box], api_name="/add_prompt")
+        items = [item for item, _ in client.submit(session_id, "both", api_name="/propagate")]
+    finally:
+        client.close()
+    ids = {item["frame_index"]: sorted(o["id"] for o in item["objects"]) for item in items[:-1]}
+    stored = httpx.get(f"{server}/api/v1/video/session/{session_id}/results").json()["results"]
+    assert ids == {int(f): sorted(o["id"] for o in frame["objects"]) for f, frame in stored.items()}
+    assert len(ids[11]) - len(ids[1]) > 2, "the case that this is about"
+
+
 def test_gradio_takes_files_and_gives_files(server: str, roots: Path, tmp_path: Path):
     from gradio_client import Client, handle_file
 
