@@ -45,6 +45,9 @@ def first_span(book: Book, request: PropagateRequest, num_frames: int) -> Planne
         prompted = book.first_prompted(chosen)
         start = min((f for f in [prompted, *_asked(follows)] if f is not None), default=None)
         if start is None:
+            # Objects that words found on the way were never prompted themselves.
+            start = next(iter(book.results.computed(chosen)), None)
+        if start is None:
             raise _no_prompt()
     wanted = ranges.legs(request.direction, start, num_frames, request.max_frames, request.end_frame_index)
     orders = [ranges.order(leg) for leg in wanted]
