@@ -247,3 +247,22 @@ def test_knows_when_memory_is_full(model: Sam3Model) -> None:
     assert not model.is_out_of_memory(RuntimeError("shape mismatch"))
     assert not model.is_out_of_memory(ValueError("CUDA error: out of memory"))
     model.release_memory()
+
+
+def test_compiles_after_a_pass_that_fills_what_is_computed_once(
+    model: Sam3Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done: list[str] = []
+    encode = model.encode
+    monkeypatch.setattr(model, "encode", lambda picture: done.append("encode") or encode(picture))
+    monkeypatch.setattr(model._video, "_compile_model", lambda: done.append("compile"))
+    # Without it, the package's own method does nothing.
+    monkeypatch.setattr(model._video, "compile_model", False)
+    model.compile()
+    assert done == ["encode", "compile"]
+    assert model._video.compile_model
+
+
+def test_a_launcher_s_environment_makes_nobody_wait(model: Sam3Model) -> None:
+    assert (model._video.rank, model._video.world_size) == (0, 1)
+    assert (model._video.detector.rank, model._video.detector.world_size) == (0, 1)
