@@ -136,7 +136,9 @@ class SamEngine:
         handle.views.clear()
         self._handles.discard(handle)
         self._cache.expire()
-        self._model.release_memory()
+        if len(handle.views) > 1:
+            # Not after every still image: giving memory back takes longer than using it again.
+            self._model.release_memory()
 
     def memory_bytes(self, handle: SamHandle) -> int:
         """What the handle holds, in bytes of the device's memory."""
