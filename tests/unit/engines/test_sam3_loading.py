@@ -7,7 +7,7 @@ import importlib.machinery
 import inspect
 import sys
 import types
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -26,19 +26,25 @@ def nothing(stage: str) -> None:
     """Whom nobody tells."""
 
 
+def ours(name: str) -> bool:
+    return name.partition(".")[0] in ("sam3", "open_clip")
+
+
 @pytest.fixture
-def package(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+def package(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Path]:
     """An empty package `sam3`, and no `open_clip`."""
     folder = tmp_path / "site" / "sam3"
     (folder / "model").mkdir(parents=True)
     (folder / "__init__.py").touch()
     (folder / "model" / "__init__.py").touch()
-    for name in [n for n in sys.modules if n.partition(".")[0] in ("sam3", "open_clip")]:
-        monkeypatch.delitem(sys.modules, name)
+    before = {name: sys.modules.pop(name) for name in list(sys.modules) if ours(name)}
     monkeypatch.setattr(sys, "path", [str(folder.parent)])
     monkeypatch.setattr(sys, "meta_path", [importlib.machinery.PathFinder])
     monkeypatch.setattr(sys, "path_importer_cache", {})
-    return folder
+    yield folder
+    for name in [name for name in sys.modules if ours(name)]:
+        del sys.modules[name]
+    sys.modules.update(before)
 
 
 # --- the vocabulary --------------------------------------------------------------------------
@@ -243,21 +249,13 @@ def recorder(made: Made, function: Callable[..., Any]) -> Callable[..., Any]:
     return build_it
 
 
-@pytest.fixture
-def clean(package: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    for name in ("sam3.model.sam3_video_predictor", "sam3.model_builder"):
-        monkeypatch.setitem(sys.modules, name, types.ModuleType(name))
-        monkeypatch.delitem(sys.modules, name)
-    return package
-
-
-def test_the_predictor_is_built_with_what_it_knows(clean: Path, tmp_path: Path) -> None:
+def test_the_predictor_is_built_with_what_it_knows(package: Path, tmp_path: Path) -> None:
     made: Made = []
 
     def known(checkpoint_path=None, bpe_path=None, apply_temporal_disambiguation=True):  # type: ignore[no-untyped-def]
         pass
 
-    install(clean, "model.sam3_video_predictor", Sam3VideoPredictor=recorder(made, known))
+    install(package, "model.sam3_video_predictor", Sam3VideoPredictor=recorder(made, known))
     model = build.build(checkpoint.Checkpoint("mine.pt", tmp_path / "mine.pt"), tmp_path / "words.gz", False)
     assert made == [
         {
@@ -273,7 +271,7 @@ def test_the_predictor_is_built_with_what_it_knows(clean: Path, tmp_path: Path) 
 
 @pytest.mark.parametrize(("name", "version"), [("facebook/sam3.1", "sam3.1"), ("mine.pt", "sam3")])
 def test_the_newer_package_is_asked_for_the_version_and_no_flash_attention(
-    clean: Path, tmp_path: Path, name: str, version: str
+    package: Path, tmp_path: Path, name: str, version: str
 ) -> None:
     made: Made = []
 
@@ -281,7 +279,7 @@ def test_the_newer_package_is_asked_for_the_version_and_no_flash_attention(
               async_loading_frames=True, max_num_objects=16):  # fmt: skip
         pass
 
-    install(clean, "model_builder", build_sam3_predictor=recorder(made, known))
+    install(package, "model_builder", build_sam3_predictor=recorder(made, known))
     build.build(checkpoint.Checkpoint(name, None), tmp_path / "words.gz", True)
     assert made[0]["version"] == version
     assert made[0]["use_fa3"] is False
@@ -289,8 +287,8 @@ def test_the_newer_package_is_asked_for_the_version_and_no_flash_attention(
     assert "apply_temporal_disambiguation" not in made[0]
 
 
-def test_newer_weights_with_the_older_package(clean: Path, tmp_path: Path) -> None:
-    install(clean, "model_builder")
+def test_newer_weights_with_the_older_package(package: Path, tmp_path: Path) -> None:
+    install(package, "model_builder")
     with pytest.raises(EngineError, match=r"knows no SAM 3\.1"):
         build.build(checkpoint.Checkpoint("facebook/sam3.1", None), tmp_path / "words.gz", True)
 
@@ -304,11 +302,11 @@ def test_a_model_that_is_built_otherwise_is_refused_at_once(part: str) -> None:
         build.check(model)
 
 
-def test_a_setting_of_the_newer_model_is_set(clean: Path, tmp_path: Path) -> None:
+def test_a_setting_of_the_newer_model_is_set(package: Path, tmp_path: Path) -> None:
     model = stand_in()
     model.postprocess_batch_size = 16
     predictor = types.SimpleNamespace(model=model)
-    install(clean, "model.sam3_video_predictor", Sam3VideoPredictor=lambda: predictor)
+    install(package, "model.sam3_video_predictor", Sam3VideoPredictor=lambda: predictor)
     assert build.build(checkpoint.Checkpoint("mine", None), tmp_path, True).postprocess_batch_size == 1
 
 
