@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from backend.errors import InvalidInput
 
 Group = tuple[int, ...]
-"""The GPUs of one worker: one, or several that work on one session in lockstep."""
+"""The GPUs of one worker: one, or several that work on one session together."""
 
 
 def groups(setting: str, available: Sequence[int]) -> tuple[Group, ...]:

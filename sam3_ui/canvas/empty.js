@@ -56,7 +56,7 @@ export function createEmpty(app) {
   function banner() {
     const m = state.model;
     if (state.connection === "lost") return `<div class="banner" role="alert"><span class="dot off"></span><span><b class="b">Connection lost.</b> <span class="muted">${isRunning(state) ? "The run goes on; reconnecting." : "Reconnecting."}</span></span></div>`;
-    if (m?.state === "loading") return `<div class="banner"><span class="spin"></span><span><b class="b">${esc(m.title)} is loading.</b> <span class="muted">You can play and prompt now; prompts wait in line.</span></span></div>`;
+    if (m?.state === "loading") return `<div class="banner"><span class="spin"></span><span><b class="b">${esc(m.title)} is loading${m.stage ? ` (${esc(m.stage)})` : ""}.</b> <span class="muted">You can play and prompt now; prompts wait in line.</span></span></div>`;
     if (m?.state === "failed") return `<div class="banner">${icon("warn")}<span><b class="b">${esc(m.title)} could not be loaded.</b> <span class="muted">${esc(m.note ?? "The server's log says why.")}</span></span></div>`;
     if (state.objects.length || state.pending.length || state.edits.length || state.shown < 0) return "";
     const text = m?.capabilities?.text === false ? "or drag a box around it." : "or type its name above.";

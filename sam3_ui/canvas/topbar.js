@@ -12,11 +12,17 @@ export function mountTopBar(app) {
     const m = state.model;
     if (!m) return "";
     const device = (m.devices ?? []).map((d) => (typeof d === "string" ? d : d.name)).filter(Boolean).join(", ");
+    const title = esc(about(m));
+    const click = `data-do="aboutEngine" data-key="engine" title="${title}"`;
+    if (m.state === "loading") return `<button class="badge" ${click}><span class="spin"></span>${esc(m.title)} · ${esc(m.stage || "loading")}</button>`;
+    if (m.state === "failed") return `<button class="badge" ${click}><span class="dot off"></span>${esc(m.title)} · failed</button>`;
+    return `<button class="badge hide-xs" ${click} data-engine="${esc(m.name)}"><b class="b">${esc(m.title)}</b><span class="muted">${esc(device.toUpperCase())}</span></button>`;
+  }
+
+  /** Which engine this is, what it takes, and why it is this one. */
+  function about(m) {
     const can = Object.entries({ text: "words", points: "clicks", box: "boxes", mask: "strokes" }).filter(([k]) => m.capabilities?.[k]).map(([, v]) => v).join(", ");
-    const title = esc([`Takes ${can}.`, m.note, m.checkpoint ? `Model: ${m.checkpoint}.` : ""].filter(Boolean).join(" "));
-    if (m.state === "loading") return `<span class="badge" title="${title}"><span class="spin"></span>${esc(m.title)} · ${esc(m.stage ? m.stage.toLowerCase() : "loading")}</span>`;
-    if (m.state === "failed") return `<span class="badge" title="${title}"><span class="dot off"></span>${esc(m.title)} · failed</span>`;
-    return `<span class="badge hide-xs" title="${title}" data-engine="${esc(m.name)}"><b class="b">${esc(m.title)}</b><span class="muted">${esc(device.toUpperCase())}</span></span>`;
+    return [can && `Takes ${can}.`, m.note, m.checkpoint && `Model: ${m.checkpoint}.`].filter(Boolean).join(" ");
   }
 
   function draw() {
@@ -36,6 +42,8 @@ export function mountTopBar(app) {
 
   Object.assign(actions, {
     theme: () => app.theme.toggle(),
+    // A tooltip is not for fingers: the same sentences on a click.
+    aboutEngine: () => app.toast.info(state.model.title, about(state.model) || "It is loading; prompts wait for it.", 12000),
     tab: (button) => app.goTab(button.dataset.tab),
     sessionMenu: (button) => app.popover.open(button, [
       { label: state.tab === "images" ? "Open another image" : "Open another video", icon: "up", run: () => app.session.leave() },
