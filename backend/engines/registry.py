@@ -32,7 +32,7 @@ class EngineSpec:
         name: "sam3", "transformers", "lite" or "fake".
         cache_dir: where it may keep what can be made again.
         device: "cpu", or what the model's package is told.
-        gpus: which of the machine's GPUs its process may use; several work in lockstep.
+        gpus: which of the machine's GPUs its process may use; several work together.
         checkpoint: weights; None: the engine's own default.
         bpe_path: the text vocabulary of `sam3`.
         compiled: compile the model.

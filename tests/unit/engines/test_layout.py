@@ -154,7 +154,7 @@ def test_auto_takes_transformers_where_a_checkpoint_is_named(tmp_path, installed
     assert "sam3" in spec.reason
 
 
-def test_lockstep_groups_are_sam3_s_only(tmp_path, installed):
+def test_groups_of_gpus_are_sam3_s_only(tmp_path, installed):
     installed("torch", "sam3", "transformers")
     settings = {"video_model_gpus": "0+1"}
     assert [s.gpus for s in choose(make_settings(tmp_path, engine="sam3", **settings), TWO)] == [(0, 1)]
