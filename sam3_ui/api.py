@@ -91,6 +91,7 @@ class Endpoints:
         video_base64: str | None = None,
         session_id: str | None = None,
         fps: float | None = None,
+        gpu_ids: list[int] | None = None,
         request: gr.Request = None,  # type: ignore[assignment]
     ) -> dict[str, Any]:
         """Begin a session on a video or image.
@@ -102,37 +103,23 @@ class Endpoints:
             video_base64: instead, the file itself.
             session_id: an id of your own; else one is made.
             fps: frames per second, for zips of frames.
+            gpu_ids: the GPUs to work on, of those the server has.
 
         Returns:
             session_id, video_info, status.
         """
-        return await _answer(self._start(video, video_id, video_path, video_base64, session_id, fps, request))
+        named = {"video_id": video_id, "video_path": video_path, "video_base64": video_base64}
+        return await _answer(self._start(video, fps, request, session_id=session_id, gpu_ids=gpu_ids, **named))
 
     async def _start(
-        self,
-        video: gr.FileData | None,
-        video_id: str | None,
-        video_path: str | None,
-        video_base64: str | None,
-        session_id: str | None,
-        fps: float | None,
-        request: gr.Request,
+        self, video: gr.FileData | None, fps: float | None, request: gr.Request, **named: Any
     ) -> dict[str, Any]:
         owner = self._owner(request)
         stored = None
         if video:
             path = uploaded_path(video)
             stored = await asyncio.to_thread(self._service.upload, path, path.name, owner, frame_rate(fps))
-        session = await begin_session(
-            self._service,
-            owner,
-            video_id=video_id,
-            video_path=video_path,
-            video_base64=video_base64,
-            session_id=session_id,
-            fps=fps,
-            stored=stored,
-        )
+        session = await begin_session(self._service, owner, fps=fps, stored=stored, **named)
         return wire.started_out(session)
 
     async def add_prompt(

@@ -133,6 +133,17 @@ def test_no_gpus_asked_for_are_no_wish(http: httpx.Client):
     http.delete(f"/api/v1/video/session/{reply.json()['session_id']}")
 
 
+def test_gpus_are_checked_through_gradio_too(server: str):
+    from gradio_client import Client
+
+    client = Client(server, verbose=False, download_files=False)
+    try:
+        with pytest.raises(Exception, match="unknown_gpu"):
+            client.predict(video_path="square.mp4", gpu_ids=[3], api_name="/start_session")
+    finally:
+        client.close()
+
+
 # --- which engine ------------------------------------------------------------------------------
 
 
