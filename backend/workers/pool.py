@@ -304,8 +304,9 @@ class Pool:
                 else:
                     self._spawn(slot)
             slot.incarnation += slot.worker is None
+            elsewhere = any(s.state != "failed" for s in self._slots)
         lost: ServiceError = WorkerLost("The engine's process ended while it worked on this. Try again.")
-        if slot.error and slot.state == "failed":
+        if slot.error and slot.state == "failed" and not elsewhere:
             lost = slot.error
         for ticket, on_reply in owed.items():
             on_reply(m.Failed(ticket, lost))

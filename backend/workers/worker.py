@@ -274,7 +274,8 @@ def serve(connection: Connection, spec: EngineSpec) -> None:
         try:
             engine = build(spec, lambda stage: send(m.Loading(stage)))
         except Exception as error:
-            log.exception("The engine could not be loaded")
+            if not isinstance(error, ServiceError):
+                log.exception("The engine could not be loaded")
             send(m.LoadFailed(_as_load_error(error)))
             return
         scheduler = Scheduler(engine, inbox, open_frames, send)

@@ -208,3 +208,52 @@ def test_sessions_are_spread_over_workers(start, clip):
     for _ in range(4):
         prompt(session_on(service, clip), 0)
     assert [slot.sessions for slot in pool.status()] == [2, 2]
+
+
+# --- engines that can't be loaded --------------------------------------------------------------
+
+
+@pytest.fixture
+def serve(tmp_path: Path) -> Iterator[Callable[[list[EngineSpec]], Service]]:
+    """Make a service on workers with these engines."""
+    made: list[Service] = []
+
+    def make(specs: list[EngineSpec]) -> Service:
+        made.append(Service(make_settings(tmp_path), Pool(specs)))
+        made[-1].start()
+        return made[-1]
+
+    yield make
+    for service in made:
+        service.stop()
+
+
+def unloadable(tmp_path: Path, fallback: EngineSpec | None) -> EngineSpec:
+    return EngineSpec("transformers", tmp_path, checkpoint=str(tmp_path / "no-such-model"), fallback=fallback)
+
+
+def test_who_waits_for_an_engine_that_cannot_be_loaded_is_answered_by_the_next(serve, tmp_path: Path, clip: Path):
+    service = serve([unloadable(tmp_path, EngineSpec("fake", tmp_path))])
+    session = session_on(service, clip)
+    # Sent while the first engine is still loading.
+    assert [o.obj_id for o in prompt(session, 0).objects] == [1]
+    (slot,) = service.engines()
+    assert (slot.title, slot.state, slot.error) == ("Stand-in", "ready", None)
+    assert service.pool._slots[0].spec.reason.startswith("transformers can't be used here: ")
+
+
+def test_without_another_engine_everybody_is_told_why(serve, tmp_path: Path, clip: Path):
+    service = serve([unloadable(tmp_path, None)])
+    session = session_on(service, clip)
+    with pytest.raises(EngineError) as raised:
+        prompt(session, 0)
+    assert raised.value.code == "engine_unavailable"
+    assert str(tmp_path) not in raised.value.sentence
+
+
+def test_a_worker_that_fails_alone_is_not_replaced_by_a_lesser_engine(serve, tmp_path: Path, clip: Path):
+    service = serve([unloadable(tmp_path, EngineSpec("lite", tmp_path)), EngineSpec("fake", tmp_path)])
+    first = session_on(service, clip)
+    assert [o.obj_id for o in prompt(first, 0).objects] == [1]
+    assert [o.obj_id for o in prompt(session_on(service, clip), 0).objects] == [1]
+    assert [slot.title for slot in service.engines()] == ["transformers", "Stand-in"]
