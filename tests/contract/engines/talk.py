@@ -41,10 +41,10 @@ def propagate(session: Session, **request: Any) -> list[int]:
 
 
 def propagate_together(*sessions: Session) -> None:
-    """Propagate forward in all of them at the same time."""
+    """Propagate four frames forward in all of them at the same time."""
 
     async def all_of_them() -> None:
-        runs = [done(s.propagate(PropagateRequest(direction="forward"))) for s in sessions]
+        runs = [done(s.propagate(PropagateRequest(direction="forward", max_frames=4))) for s in sessions]
         await asyncio.gather(*(_collect(s, r) for s, r in zip(sessions, runs, strict=True)))
 
     asyncio.run(all_of_them())

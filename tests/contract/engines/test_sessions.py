@@ -215,7 +215,7 @@ def test_an_undone_edit_leaves_no_trace(case: Case, start: Start, scene: Clip, s
     for one in (undone, never):
         prompt(one, 0, first)
     if second == "propagation":
-        propagate(undone, direction="both", start_frame_index=0, max_frames=4)
+        propagate(undone, direction="both", start_frame_index=0, max_frames=3)
     elif second == "text":
         prompt(undone, 0, Text(case.word))
     elif second == "click":
@@ -226,7 +226,7 @@ def test_an_undone_edit_leaves_no_trace(case: Case, start: Start, scene: Clip, s
     done(undone.undo())
     assert stored(undone) == stored(never)
     for one in (undone, never):
-        propagate(one, direction="forward")
+        propagate(one, direction="forward", max_frames=4)
     assert stored(undone) == stored(never)
     assert set(undone.objects) == set(never.objects) == {1}
 
@@ -241,7 +241,7 @@ def test_a_refined_find_that_was_undone_is_followed_by_its_words_again(case: Cas
     assert stored(undone) != stored(never)
     done(undone.undo())
     for one in (undone, never):
-        propagate(one, direction="forward")
+        propagate(one, direction="forward", max_frames=4)
     assert stored(undone) == stored(never)
 
 
@@ -256,9 +256,9 @@ def test_a_redone_edit_is_as_if_it_had_never_been_undone(case: Case, start: Star
     done(again.redo())
     done(again.redo())
     for one in (again, straight):
-        propagate(one, direction="forward")
+        propagate(one, direction="forward", max_frames=4)
     assert stored(again) == stored(straight)
-    assert len(stored(again)) == FRAMES
+    assert len(stored(again)) == 4
 
 
 def test_an_engine_s_state_that_was_given_up_is_built_again_unnoticed(case: Case, start: Start, scene: Clip):
@@ -288,7 +288,7 @@ def test_two_sessions_at_the_same_time_are_each_as_if_alone(case: Case, start: S
     asked: list[Prompt] = [click(scene.masks[FACE][0]), Text(case.word) if case.can.text else box_of(scene, FACE)]
     alone = [prepared(first) for first in asked]
     for one in alone:
-        propagate(one, direction="forward")
+        propagate(one, direction="forward", max_frames=4)
     together = [prepared(first) for first in asked]
     propagate_together(*together)
     assert [stored(one) for one in together] == [stored(one) for one in alone]
