@@ -13,7 +13,7 @@ function describe(edit, state, firsts) {
     const p = edit.prompts?.find((q) => q.type === "text") ?? edit.prompts?.[0] ?? { type: "point" };
     const born = editObjects(edit).some((id) => firsts.get(id) === edit.seq);
     const frame = String(edit.frame_index);
-    if (p.type === "text") return ["text", `Found “${esc(p.text)}”`, true, frame];
+    if (p.type === "text") return ["text", `${editObjects(edit).length ? "Found" : "Looked for"} “${esc(p.text)}”`, true, frame];
     if (p.type === "box") return ["box", "Box around", true, frame];
     if (p.type === "mask") return p.mode === "subtract" ? ["erase", "Erased from", true, frame] : ["brush", born ? "Painted" : "Painted on", true, frame];
     return p.point_labels?.at(-1) === 0 ? ["minus", "Took away from", true, frame] : ["plus", born ? "Started" : "Added to", true, frame];

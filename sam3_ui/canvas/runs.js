@@ -79,6 +79,7 @@ export function createRuns(app) {
     store.set({
       run: { state: "queued", direction: request.direction, obj_ids: request.obj_ids ?? null, start_frame_index: request.start_frame_index, end_frame_index: request.end_frame_index, done: 0, total: 0 },
       following: true,
+      answer: null, // what was not found on one frame is looked for on all now
     });
     watch(request);
   }

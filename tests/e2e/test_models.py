@@ -62,7 +62,9 @@ def test_words_that_find_nothing_here_are_looked_for_in_a_run(person: Person) ->
     person.sample().find("late thing")
     assert person.objects() == []
     assert "Propagate to look for it" in person.page.inner_text("body")
+    assert person.page.get_by_text("Looked for “late thing”").count() == 1
     person.propagate().finished()
+    assert "Propagate to look for it" not in person.page.inner_text("body")
     (found,) = person.objects()
     assert (found["name"], found["computed"][0][0]) == ("Late thing", 3)
     assert person.page.get_by_text("Late thing").count() >= 1
