@@ -10,6 +10,7 @@ ServiceError
 │   ├── TooLarge        one thing is too big
 │   ├── TooMany         too many things at once; carries `retry_after`
 │   └── DiskFull
+├── StorageUnavailable  the data folder can't be read or written
 ├── Unsupported         this engine can't do that kind of prompt
 └── EngineError         the model failed, or there is none
     └── WorkerLost      the engine's process ended; the same request may succeed on a new one
@@ -89,6 +90,10 @@ class TooMany(LimitExceeded):
 
 class DiskFull(LimitExceeded):
     default_code = "disk_full"
+
+
+class StorageUnavailable(ServiceError):
+    default_code = "storage_unavailable"
 
 
 class Unsupported(ServiceError):

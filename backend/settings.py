@@ -56,11 +56,15 @@ class Settings(BaseSettings):
     max_video_frames: int = Field(default=60_000, ge=1, description="most frames a video may have")
     max_pixels: int = Field(default=4096 * 2304 * 2, ge=1, description="most pixels a frame may have")
     max_concurrent_sessions: int = Field(default=10, ge=1, description="sessions that may hold engine memory at once")
-    session_timeout_seconds: float = Field(default=3600, gt=0, description="idle time after which a session is closed")
+    session_timeout_seconds: float = Field(
+        default=3600, gt=0, description="idle time after which a session is parked: its memory is freed"
+    )
     session_cleanup_interval_seconds: float = Field(
         default=300, gt=0, description="how often idle sessions are looked for"
     )
-    session_retention_seconds: float = Field(default=7 * 86400, gt=0, description="how long a stored session is kept")
+    session_retention_seconds: float = Field(
+        default=7 * 86400, gt=0, description="idle time after which a session is deleted"
+    )
     frame_cache_mb: int = Field(default=256, ge=8, description="JPEG frames kept in memory, in MB")
 
     # Engines

@@ -76,8 +76,8 @@ class Endpoints:
             raise Unauthenticated("It can't be told who asks.")
         return self._keys.owner(request.request)
 
-    def _session(self, session_id: str, request: gr.Request) -> Session:
-        return self._service.get(session_id, self._owner(request))
+    async def _session(self, session_id: str, request: gr.Request) -> Session:
+        return await self._service.opened(session_id, self._owner(request))
 
     async def _op(self, operation: Operation, request: gr.Request, *values: Any) -> dict[str, Any]:
         """One of the service's operations, in the name of whoever asks."""
@@ -118,7 +118,7 @@ class Endpoints:
         stored = None
         if video:
             path = uploaded_path(video)
-            stored = await asyncio.to_thread(self._service.upload, path, path.name, owner, frame_rate(fps))
+            stored = await asyncio.to_thread(self._service.upload, path, path.name, owner, frame_rate(fps), True)
         session = await begin_session(self._service, owner, fps=fps, stored=stored, **named)
         return wire.started_out(session)
 
@@ -153,6 +153,7 @@ class Endpoints:
         end_frame_index: int | None = None,
         obj_ids: list[int] | None = None,
         overlay: bool = False,
+        resume: bool = False,
         request: gr.Request = None,  # type: ignore[assignment]
     ) -> AsyncIterator[tuple[dict[str, Any], str | None]]:
         """Track the objects through the video; one item a frame, as it is computed.
@@ -165,23 +166,25 @@ class Endpoints:
             end_frame_index: the far end, instead of max_frames.
             obj_ids: only these objects.
             overlay: send the frame with the objects painted as a JPEG data URL too.
+            resume: go on with the last propagation, which was cancelled, failed or interrupted.
 
         Returns:
             For each frame {type, run_id, seq, frame_index, size, objects: [{id, mask, box, score}]} and the
             overlay picture or null; at last {type: complete | cancelled, total_frames, processing_time_ms}.
         """
         try:
-            session = self._session(session_id, request)
+            session = await self._session(session_id, request)
             asked = PropagateRequest(
                 direction,
                 start_frame_index,
                 max_frames,
                 end_frame_index,
                 tuple(obj_ids) if obj_ids is not None else None,
+                bool(resume),
             )
             run = await asyncio.wrap_future(session.propagate(asked))
             size = wire.size_of(session.video)
-            async for seq, frame in follow(session, run):
+            async for seq, frame in follow(session, run, run.first_place):
                 item = {"type": "frame", "run_id": run.id, "seq": seq, "size": size, **wire.frame_out(frame)}
                 picture = None
                 if overlay:
@@ -190,7 +193,7 @@ class Endpoints:
                 yield item, picture
         except ServiceError as error:
             raise _sentence(error) from error
-        if run.state == "error":
+        if run.state in ("error", "interrupted"):
             raise gr.Error(f"{run.error} [{run.code}]", print_exception=False)
         kind = "cancelled" if run.state == "cancelled" else "complete"
         milliseconds = round(run.milliseconds, 1)

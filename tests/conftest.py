@@ -46,9 +46,7 @@ def service(settings: Settings, fake_pool: Pool) -> Iterator[Service]:
     """A service of its own on the shared worker."""
     service = Service(settings, fake_pool)
     yield service
-    for session in service.list_sessions(LOCAL_OWNER):
-        service.close(session.id, LOCAL_OWNER)
-    service.frames.close()
+    service.suspend()
 
 
 @pytest.fixture

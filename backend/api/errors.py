@@ -19,6 +19,7 @@ from backend.errors import (
     LimitExceeded,
     NotFound,
     ServiceError,
+    StorageUnavailable,
     TooLarge,
     TooMany,
     Unauthenticated,
@@ -37,6 +38,7 @@ STATUS: dict[type[ServiceError], int] = {
     TooMany: 429,
     DiskFull: 507,
     LimitExceeded: 429,
+    StorageUnavailable: 503,
     Unsupported: 501,
     EngineError: 503,
 }
@@ -47,6 +49,7 @@ CLOSE: dict[type[ServiceError], int] = {
     NotFound: 4404,
     Conflict: 4409,
     LimitExceeded: 4429,
+    StorageUnavailable: 4503,
     Unsupported: 4501,
     EngineError: 4503,
 }

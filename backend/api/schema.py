@@ -65,10 +65,15 @@ class PropagateBody(Body):
     max_frames: int | None = Field(default=None, description="frames in each direction, the start included")
     end_frame_index: int | None = Field(default=None, description="the far end, instead of max_frames")
     obj_ids: list[int] | None = Field(default=None, description="only these objects")
+    resume: bool = Field(
+        default=False,
+        description="go on with the last propagation, which was cancelled, failed or interrupted; the rest is left out",
+    )
 
     def request(self) -> PropagateRequest:
         ids = tuple(self.obj_ids) if self.obj_ids is not None else None
-        return PropagateRequest(self.direction, self.start_frame_index, self.max_frames, self.end_frame_index, ids)
+        start, end = self.start_frame_index, self.end_frame_index
+        return PropagateRequest(self.direction, start, self.max_frames, end, ids, self.resume)
 
 
 class ObjectBody(Body):

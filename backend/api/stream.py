@@ -33,7 +33,7 @@ FIRST_MESSAGE_SECONDS = 30.0
 async def propagate(socket: WebSocket, session_id: str) -> None:
     await socket.accept()
     try:
-        session = _session(socket, session_id)
+        session = await _session(socket, session_id)
         body = await _first_message(socket)
         try:
             request = PropagateBody.model_validate(body).request()
@@ -47,14 +47,14 @@ async def propagate(socket: WebSocket, session_id: str) -> None:
         return
     except WebSocketDisconnect:
         return
-    await _serve(socket, session, run, 0)
+    await _serve(socket, session, run, run.first_place)
 
 
 @router.websocket("/follow/{session_id}")
 async def follow_run(socket: WebSocket, session_id: str) -> None:
     await socket.accept()
     try:
-        session = _session(socket, session_id)
+        session = await _session(socket, session_id)
         body = await _first_message(socket)
         from_seq = body.get("from_seq", 0)
         if isinstance(from_seq, bool) or not isinstance(from_seq, int) or from_seq < 0:
@@ -70,11 +70,11 @@ async def follow_run(socket: WebSocket, session_id: str) -> None:
     await _serve(socket, session, run, from_seq)
 
 
-def _session(socket: WebSocket, session_id: str) -> Session:
+async def _session(socket: WebSocket, session_id: str) -> Session:
     service = service_of(socket)
     if not same_origin(socket, service.settings.cors_origins):
         raise Unauthenticated("This page is not allowed to use the service.", "foreign_origin")
-    return service.get(session_id, owner_of(socket))
+    return await service.opened(session_id, owner_of(socket))
 
 
 async def _first_message(socket: WebSocket) -> dict[str, Any]:
@@ -131,7 +131,7 @@ async def _send_run(socket: WebSocket, session: Session, run: Run, from_seq: int
     except ServiceError as error:
         await socket.send_json({"type": "error", "error": error.sentence, "code": error.code})
         return
-    if run.state == "error":
+    if run.state in ("error", "interrupted"):
         await socket.send_json({"type": "error", "error": run.error, "code": run.code, "total_frames": run.done})
     elif run.state == "cancelled":
         await socket.send_json({"type": "cancelled", "run_id": run.id, "total_frames": run.done})

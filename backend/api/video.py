@@ -66,21 +66,21 @@ async def propagate(
     service: ServiceDep, owner: OwnerDep, session_id: SessionId, body: s.PropagateBody | None = None
 ) -> StreamingResponse:
     """Run a propagation; the body streams while frames arrive. A client that goes away cancels nothing."""
-    session = service.get(session_id, owner)
+    session = await service.opened(session_id, owner)
     run = await asyncio.wrap_future(session.propagate((body or s.PropagateBody()).request()))
-    stream = _propagated(session, run)
+    stream = _propagated(session, run, run.first_place)
     # The first piece is awaited here, so that a run that fails at once gets its own status.
     first = await anext(stream)
     return StreamingResponse(_chain(first, stream), media_type="application/json")
 
 
-async def _propagated(session: Session, run: Run) -> AsyncIterator[str]:
+async def _propagated(session: Session, run: Run, from_seq: int) -> AsyncIterator[str]:
     head = {"session_id": session.id, "run_id": run.id, "size": wire.size_of(session.video)}
     opening = json.dumps(head)[:-1] + ', "results": {'
     count = 0
     tail: dict[str, Any] = {}
     try:
-        async for _, frame in follow(session, run):
+        async for _, frame in follow(session, run, from_seq):
             piece = f"{json.dumps(str(frame.frame_index))}: {json.dumps(wire.frame_out(frame))}"
             yield (opening if count == 0 else ", ") + piece
             count += 1
@@ -90,10 +90,10 @@ async def _propagated(session: Session, run: Run) -> AsyncIterator[str]:
         if count == 0:
             raise
     if count == 0:
-        if run.state == "error":
+        if run.state in ("error", "interrupted"):
             raise EngineError(run.error or "The engine failed.", run.code or "engine_error")
         yield opening
-    tail |= {"total_frames": count, "processing_time_ms": round(run.milliseconds, 1)}
+    tail |= {"total_frames": run.done, "processing_time_ms": round(run.milliseconds, 1)}
     yield "}, " + json.dumps(tail)[1:]
 
 
@@ -122,7 +122,7 @@ async def redo(service: ServiceDep, owner: OwnerDep, session_id: SessionId) -> s
 @router.get("/session/{session_id}/log")
 async def log(service: ServiceDep, owner: OwnerDep, session_id: SessionId) -> s.Log:
     """The edits, oldest first, with what is undone."""
-    return s.Log(**await run_in_threadpool(wire.log_out, service.get(session_id, owner)))
+    return s.Log(**await run_in_threadpool(wire.log_out, await service.opened(session_id, owner)))
 
 
 @router.get("/session/{session_id}/status")
@@ -147,7 +147,7 @@ async def results(
     obj_id: int | None = None,
 ) -> s.Results:
     """Stored results of any range (ends inclusive); nothing is run."""
-    session = service.get(session_id, owner)
+    session = await service.opened(session_id, owner)
     for end in (start, stop):
         if end is not None:
             check_frame(end, session.video.num_frames)
@@ -166,7 +166,7 @@ async def frame(
     width: Annotated[int | None, Query(ge=16, le=8192, description="pixels wide at most")] = None,
 ) -> Response:
     """Exactly that frame as JPEG."""
-    session = service.get(session_id, owner)
+    session = await service.opened(session_id, owner)
     check_frame(frame_index, session.video.num_frames)
     jpeg = await run_in_threadpool(service.frame, session_id, owner, frame_index, overlay, width)
     caching = "no-store" if overlay else "private, max-age=3600, immutable"
@@ -195,8 +195,8 @@ async def change_object(
     """Name, class or colour of an object; works during a propagation too."""
     if body.name is None and body.label is None and body.color is None:
         raise InvalidInput("Send a name, a label or a color.", "nothing_to_change")
-    info = service.rename(session_id, owner, obj_id, body.name, body.label, body.color)
-    return s.ObjectReply(**wire.info_out(info))
+    renamed = await operations.rename(service, owner, session_id, obj_id, body.name, body.label, body.color)
+    return s.ObjectReply(**renamed)
 
 
 @router.delete("/session/{session_id}/object/{obj_id}")

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import errno
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from backend.errors import DiskFull
 
@@ -28,3 +30,20 @@ def disk_errors() -> Iterator[None]:
         yield
     except OSError as error:
         raise disk_error(error) from error
+
+
+def sync(path: Path) -> None:
+    """Have the disk keep a file, or a folder's list of names, through a loss of power."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def sync_folder(folder: Path) -> None:
+    """`sync` the plain files of a folder and the folder; folders in it are left to the system's own time."""
+    for path in folder.iterdir():
+        if path.is_file() and not path.is_symlink():
+            sync(path)
+    sync(folder)

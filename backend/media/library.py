@@ -1,12 +1,14 @@
 """The library of videos: uploads and server-side files, who owns them, and when they go.
 
 On disk, below the uploads folder: `<id>/source` (the file, a folder of frames, or a link to a
-server-side file), `<id>/source.index` and `<id>/meta.json`; `incoming/<token>/` while a video
-is taken in. A video appears by one rename and is listed only while its `meta.json` exists.
+server-side file), `<id>/source.index`, `<id>/meta.json` and `<id>/used` (when it was last used);
+`incoming/<token>/` while a video is taken in. A video appears by one rename and is
+listed only while its `meta.json` exists.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 import secrets
@@ -14,7 +16,7 @@ import shutil
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
@@ -24,7 +26,7 @@ from typing import BinaryIO
 from backend.domain import Video
 from backend.errors import NotFound, TooLarge
 from backend.media.archive import is_zip, unpack_frames
-from backend.media.disk import disk_errors
+from backend.media.disk import disk_errors, sync, sync_folder
 from backend.media.index import sidecar
 from backend.media.limits import Limits, limits_from
 from backend.media.probe import check_fps, probe
@@ -42,6 +44,7 @@ from backend.settings import Settings
 _INCOMING = "incoming"
 _SOURCE = "source"
 _META = "meta.json"
+_USED = "used"
 _ID = re.compile(r"[A-Za-z0-9_-]{22}")
 _CHUNK = 1 << 20
 _COPIED = 0.3
@@ -53,13 +56,23 @@ class _Entry:
     video: Video
     owner: str
     used: float
-    """When it was last asked for, in seconds of the wall clock."""
+    """When it was last asked for, by the library's clock."""
+    passing: bool
+    """Whether it was stored for one session only, and ends with it."""
+    noted: float = -1.0
+    """The `used` that is on disk."""
 
 
 class Library:
-    """Stored videos. Thread-safe; a video's own files are read without any lock."""
+    """Stored videos. Thread-safe; a video's own files are read without any lock.
 
-    def __init__(self, settings: Settings) -> None:
+    Args:
+        settings: where they lie, and the limits.
+        clock: seconds of a clock that goes on from where it was when the process starts again.
+    """
+
+    def __init__(self, settings: Settings, clock: Callable[[], float] = time.time) -> None:
+        self._clock = clock
         self._folder = settings.uploads
         self._roots = [Path(root) for root in settings.video_roots]
         self._limits = limits_from(settings)
@@ -82,6 +95,7 @@ class Library:
         owner: str,
         fps: Fraction | None = None,
         on_progress: OnProgress | None = None,
+        passing: bool = False,
     ) -> Video:
         """Store an upload: a video, a GIF, an image, or a zip of numbered frames.
 
@@ -90,6 +104,7 @@ class Library:
             name: the client's file name; only shown.
             fps: for zips of frames, whose pictures have no timing; else 30 is assumed.
             on_progress: called with the part done, 0 to 1, growing.
+            passing: it is for one session only, so a new process deletes it unless one holds it.
 
         Raises:
             TooLarge: `upload_too_large`, as soon as the limit is passed; and what `probe` raises.
@@ -109,12 +124,12 @@ class Library:
                 packed = stored.rename(folder / "packed")
                 self._unpack(packed, stored, tell.part(_COPIED, 0.6))
                 packed.unlink()
-            return self._finish(folder, stored, name, owner, fps, tell.part(0.6, 1))
+            return self._finish(folder, stored, name, owner, fps, tell.part(0.6, 1), passing)
 
     def add_path(
         self, path_text: str, owner: str, fps: Fraction | None = None, on_progress: OnProgress | None = None
     ) -> Video:
-        """Use a file, or a folder of numbered frames, that lies below one of the video roots.
+        """Use a file, or a folder of numbered frames, that lies below one of the video roots, for one session.
 
         It is not copied (a zip is unpacked, though); `Video.path` is a link to it in the library.
 
@@ -135,7 +150,7 @@ class Library:
                 self._unpack(path, stored, tell.part(0, 0.5))
             else:
                 stored.symlink_to(path)
-            return self._finish(folder, stored, path.name, owner, fps, tell.part(0.5, 1))
+            return self._finish(folder, stored, path.name, owner, fps, tell.part(0.5, 1), passing=True)
 
     @contextmanager
     def _incoming(self) -> Iterator[Path]:
@@ -170,18 +185,28 @@ class Library:
         unpack_frames(archive, folder, self._limits, on_progress)
 
     def _finish(
-        self, folder: Path, stored: Path, name: str, owner: str, fps: Fraction | None, on_progress: OnProgress
+        self,
+        folder: Path,
+        stored: Path,
+        name: str,
+        owner: str,
+        fps: Fraction | None,
+        on_progress: OnProgress,
+        passing: bool,
     ) -> Video:
         """Probe what was taken in and let it appear."""
         found = probe(stored, self._limits, fps, on_progress)
         if found.kind == "video":
             sidecar(stored).write_bytes(found.index.to_bytes())
         video_id = secrets.token_urlsafe(16)
-        video = new_video(video_id, self._folder / video_id / _SOURCE, name, found)
-        (folder / _META).write_text(json.dumps(video_record(video, owner)))
+        video = new_video(video_id, self.source_of(video_id), name, found)
+        (folder / _META).write_text(json.dumps(video_record(video, owner) | {"passing": passing}))
+        # What is acknowledged has to outlive the machine's power too.
+        sync_folder(folder)
         folder.rename(self._folder / video_id)
+        sync(self._folder)
         with self._lock:
-            self._entries[video_id] = _Entry(video, owner, time.time())
+            self._entries[video_id] = _Entry(video, owner, self._clock(), passing)
         on_progress(1.0)
         return video
 
@@ -199,6 +224,10 @@ class Library:
 
     # --- looking up and deleting -------------------------------------------------------------
 
+    def source_of(self, video_id: str) -> Path:
+        """Where a video of that id lies."""
+        return self._folder / video_id / _SOURCE
+
     def get(self, video_id: str, owner: str) -> Video:
         """A stored video of that owner.
 
@@ -209,7 +238,7 @@ class Library:
             entry = self._entry(video_id)
             if entry is None or entry.owner != owner:
                 raise _unknown()
-            entry.used = time.time()
+            entry.used = self._clock()
             return entry.video
 
     def hold(self, video_id: str) -> None:
@@ -226,6 +255,8 @@ class Library:
     def release(self, video_id: str) -> None:
         """Undo one `hold`. The last one carries out a deletion that waited for it."""
         with self._lock:
+            if video_id in self._entries:
+                self._entries[video_id].used = self._clock()
             if self._holds[video_id] <= 1:
                 del self._holds[video_id]
             else:
@@ -251,12 +282,13 @@ class Library:
                 return
         self._remove(video_id)
 
-    def sweep(self, unused_seconds: float | None = None) -> int:
-        """Delete what was left over by a process that ended, and count it.
+    def sweep(self, unused_seconds: float | None = None, starting: bool = False) -> int:
+        """Delete what was left over by a process that ended, and count it; write down what was used when.
 
         Args:
             unused_seconds: also delete videos that nobody holds and nobody asked for during so
                 long a time.
+            starting: also delete what was stored for one session only and that no session holds.
         """
         with self._lock:
             left = [f for f in folders_in(self._folder / _INCOMING) if f not in self._taking_in]
@@ -264,19 +296,28 @@ class Library:
                 video_id = folder.name
                 if not _ID.fullmatch(video_id) or video_id in self._holds or video_id in self._doomed:
                     continue
-                if self._unwanted(video_id, unused_seconds):
+                if self._unwanted(video_id, unused_seconds, starting):
                     self._entries.pop(video_id, None)
                     (folder / _META).unlink(missing_ok=True)
                     left.append(folder)
+            self._note_use()
         for folder in left:
             shutil.rmtree(folder, ignore_errors=True)
         return len(left)
 
-    def _unwanted(self, video_id: str, unused_seconds: float | None) -> bool:
+    def _note_use(self) -> None:
+        for video_id, entry in self._entries.items():
+            if entry.used != entry.noted:
+                # On a full disk the one from before stays; it is tried again at the next sweep.
+                with contextlib.suppress(OSError):
+                    (self._folder / video_id / _USED).write_text(str(entry.used))
+                    entry.noted = entry.used
+
+    def _unwanted(self, video_id: str, unused_seconds: float | None, starting: bool) -> bool:
         entry = self._entry(video_id)
-        if entry is None:
+        if entry is None or (starting and entry.passing):
             return True
-        return unused_seconds is not None and time.time() - entry.used > unused_seconds
+        return unused_seconds is not None and self._clock() - entry.used > unused_seconds
 
     def _entry(self, video_id: str) -> _Entry | None:
         """An entry, from disk where this process has not seen it yet. The lock is held."""
@@ -287,9 +328,13 @@ class Library:
         meta = self._folder / video_id / _META
         try:
             fields = json.loads(meta.read_text())
-            entry = _Entry(video_from_record(fields, meta.with_name(_SOURCE)), fields["owner"], meta.stat().st_mtime)
+            passing = bool(fields.pop("passing", False))
+            entry = _Entry(video_from_record(fields, meta.with_name(_SOURCE)), fields["owner"], self._clock(), passing)
         except (OSError, ValueError, KeyError, TypeError):
             return None
+        # Before the first note it counts as used just now: kept too long rather than too short.
+        with contextlib.suppress(OSError, ValueError):
+            entry.used = entry.noted = min(float(meta.with_name(_USED).read_text()), self._clock())
         self._entries[video_id] = entry
         return entry
 

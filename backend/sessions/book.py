@@ -1,4 +1,4 @@
-"""A session's book: its log and results together, and how new entries are written into it."""
+"""A session's book: its log and results together, and the changes that new entries make."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from backend.errors import NotFound
 from backend.masks.overlay import color_of
 from backend.sessions.log import EditLog
 from backend.sessions.results import Results
-from backend.sessions.store import Records
+from backend.sessions.store import Bear, Change, Put, Records, Step, Stepped
 
 
 class Book:
@@ -26,9 +26,12 @@ class Book:
     def __init__(self, records: Records) -> None:
         self.log = EditLog(records)
         self.results = Results(records, self.log)
-        self.next_obj_id = max(records.births(), default=0) + 1
+        self.records = records
+
+    @property
+    def next_obj_id(self) -> int:
         """Ids are never used twice, not even those of undone objects."""
-        self._records = records
+        return self.records.log.next_obj_id
 
     @property
     def objects(self) -> dict[int, ObjectInfo]:
@@ -71,56 +74,65 @@ class Book:
         seeds, _ = self.results.seeds(tuple(self.objects), ())
         return Snapshot(tuple(self.log.active), seeds)
 
-    def write_prompt(
+    def prompted(
         self,
         request: PromptRequest,
         found: Iterable[ObjectResult],
         concept_kept: bool,
         born: Mapping[int, str],
-    ) -> FrameResult | None:
-        """Enter a prompt with the objects it wrote; None, and no entry, where it found nothing.
+    ) -> tuple[FrameResult | None, list[Change]]:
+        """The entry of a prompt with the objects it wrote; None, and no changes, where it found nothing.
 
         `born` holds the words that found an object.
         """
-        known = self.objects
-        results = tuple(r for r in found if r.obj_id in known or r.obj_id >= self.next_obj_id)
+        results = tuple(r for r in found if r.obj_id in self.objects or r.obj_id >= self.next_obj_id)
         if not results and not concept_kept:
-            return None
+            return None, []
         ids = tuple(r.obj_id for r in results)
-        edit = self.log.append(PromptAction(request.frame_index, request.prompts, request.obj_id, ids))
-        for obj_id in ids:
-            if obj_id not in known:
-                self._bear(edit.seq, obj_id, born.get(obj_id, ""))
-        self._records.put(edit.seq, request.frame_index, results)
-        return FrameResult(request.frame_index, results)
+        edit, changes = self.log.appended(PromptAction(request.frame_index, request.prompts, request.obj_id, ids))
+        changes += [_birth(edit.seq, i, born.get(i, "")) for i in dict.fromkeys(ids) if i not in self.objects]
+        return FrameResult(request.frame_index, results), [*changes, Put(edit.seq, request.frame_index, results)]
 
-    def write_frame(self, seq: int, frame: FrameResult, born: Mapping[int, str]) -> tuple[int, ...]:
-        """Enter a propagated frame under the run's edit; returns the objects that are on record for it.
+    def stepped(
+        self, seq: int, place: int, steps: Iterable[tuple[FrameResult, Mapping[int, str]]]
+    ) -> tuple[list[Step], list[Change]]:
+        """The entries of a run's next frames, the first of them `place` frames after the run's first.
 
-        What a person prompted on the frame stands. `born` holds the words that found an object.
+        What a person prompted on a frame stands. With each frame come the words that found an object.
+
+        Returns:
+            For each frame the objects that are on record for it, and the changes.
         """
-        ids: list[int] = []
-        fresh: list[ObjectResult] = []
-        for result in frame.objects:
-            obj_id = result.obj_id
-            if obj_id not in self.objects:
-                if obj_id < self.next_obj_id:
-                    continue
-                self._bear(seq, obj_id, born.get(obj_id, ""))
-            ids.append(obj_id)
-            seen = self.results.visible(obj_id, frame.frame_index)
-            if seen is None or not self.results.is_prompted(seen):
-                fresh.append(result)
-        self._records.put(seq, frame.frame_index, fresh)
-        return tuple(ids)
+        known, next_obj_id = set(self.objects), self.next_obj_id
+        out: list[Step] = []
+        changes: list[Change] = []
+        for frame, born in steps:
+            ids: list[int] = []
+            fresh: list[ObjectResult] = []
+            for result in frame.objects:
+                obj_id = result.obj_id
+                if obj_id not in known:
+                    if obj_id < next_obj_id:
+                        continue
+                    changes.append(_birth(seq, obj_id, born.get(obj_id, "")))
+                    known.add(obj_id)
+                    next_obj_id = obj_id + 1
+                ids.append(obj_id)
+                seen = self.results.visible(obj_id, frame.frame_index)
+                if seen is None or not self.results.is_prompted(seen):
+                    fresh.append(result)
+            changes.append(Stepped(seq, place + len(out), frame.frame_index, tuple(ids)))
+            if fresh:
+                changes.append(Put(seq, frame.frame_index, tuple(fresh)))
+            out.append((frame.frame_index, tuple(ids)))
+        return out, changes
 
     def first_prompted(self, obj_ids: Iterable[int]) -> int | None:
         """The first frame on which any of the objects is prompted; None where none is."""
         frames = (f for i in obj_ids for f, v in self.results.versions(i).items() if self.results.is_prompted(v))
         return min(frames, default=None)
 
-    def _bear(self, seq: int, obj_id: int, concept: str) -> None:
-        name = concept[:1].upper() + concept[1:] if concept else f"Object {obj_id}"
-        self._records.bear(seq, ObjectInfo(obj_id, name, concept, color_of(obj_id)))
-        self.next_obj_id = max(self.next_obj_id, obj_id + 1)
-        self.log.changed()
+
+def _birth(seq: int, obj_id: int, concept: str) -> Bear:
+    name = concept[:1].upper() + concept[1:] if concept else f"Object {obj_id}"
+    return Bear(seq, ObjectInfo(obj_id, name, concept, color_of(obj_id)))

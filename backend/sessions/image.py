@@ -49,12 +49,12 @@ async def _still(service: Service, image: str) -> AsyncIterator[Session]:
     """
     data = decode_base64(image, "image")
     likeness = zlib.crc32(data)
-    video = await asyncio.to_thread(service.upload, io.BytesIO(data), "image", IMAGE_OWNER)
+    video = await asyncio.to_thread(service.upload, io.BytesIO(data), "image", IMAGE_OWNER, None, True)
     session = None
     try:
         if video.kind != "image":
             raise InvalidMedia("This is not a still image. Use the video routes for it.", "not_an_image")
-        session = service.start_session(video, IMAGE_OWNER, gpu_ids=service.image_gpus, likeness=likeness)
+        session = service.start_session(video, IMAGE_OWNER, gpu_ids=service.image_gpus, likeness=likeness, passing=True)
         yield session
     finally:
         if session is not None:

@@ -23,7 +23,7 @@ from backend.domain import (
     Text,
 )
 from backend.errors import Conflict
-from backend.sessions.store import Records
+from backend.sessions.store import Append, Change, Drop, Records, Undone
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,12 +57,14 @@ class View:
 
 
 class EditLog:
-    """A session's log over its records. Not thread-safe: the session's lock guards it."""
+    """A session's log over its records. Not thread-safe: the session's lock guards it.
+
+    What would change it is worked out here, and takes effect when the changes are applied to the
+    records; `changed` then has to be called.
+    """
 
     def __init__(self, records: Records) -> None:
         self._records = records
-        self._next_seq = max((e.seq for e in records.edits()), default=0) + 1
-        self._undone = 0
         self._view: View | None = None
 
     @property
@@ -76,6 +78,10 @@ class EditLog:
         return edits[: len(edits) - self._undone]
 
     @property
+    def _undone(self) -> int:
+        return self._records.log.undone
+
+    @property
     def can_undo(self) -> bool:
         return len(self.edits) > self._undone
 
@@ -83,49 +89,42 @@ class EditLog:
     def can_redo(self) -> bool:
         return self._undone > 0
 
-    def append(self, action: Action) -> Edit:
-        """Add an edit; what could be redone is dropped for good."""
-        self._records.drop([e.seq for e in self.edits[len(self.edits) - self._undone :]] if self._undone else [])
-        self._undone = 0
-        edit = Edit(self._next_seq, datetime.now(UTC), action)
-        self._next_seq += 1
-        self._records.append(edit)
-        self._view = None
-        return edit
-
-    def retract(self, seq: int) -> None:
-        """Take back an edit that came to nothing, as if it had not been asked for."""
-        self._records.drop([seq])
-        self._view = None
+    def appended(self, action: Action) -> tuple[Edit, list[Change]]:
+        """A new edit, and the changes that enter it; what could be redone is dropped for good."""
+        changes: list[Change] = []
+        if self._undone:
+            gone = tuple(e.seq for e in self.edits[len(self.edits) - self._undone :])
+            changes += [Drop(gone), Undone(0)]
+        edit = Edit(self._records.log.next_seq, datetime.now(UTC), action)
+        return edit, [*changes, Append(edit)]
 
     def changed(self) -> None:
-        """Say that objects were born outside of `append`."""
+        """The records have changed."""
         self._view = None
 
-    def undo(self) -> Edit:
-        """Undo the newest active edit.
+    def undo(self) -> tuple[Edit, list[Change]]:
+        """The newest active edit, and the changes that undo it.
 
         Raises:
             Conflict: there is none.
         """
         if not self.can_undo:
             raise Conflict("There is nothing to undo.", "nothing_to_undo")
-        self._undone += 1
-        self._view = None
-        return self.edits[len(self.edits) - self._undone]
+        return self.active[-1], [Undone(self._undone + 1)]
 
-    def redo(self) -> Edit:
-        """Bring the edit back that was undone last.
+    def redo(self) -> tuple[Edit, list[Change]]:
+        """The edit that was undone last, and the changes that bring it back.
 
         Raises:
             Conflict: there is none.
         """
         if not self._undone:
             raise Conflict("There is nothing to redo.", "nothing_to_redo")
-        edit = self.edits[len(self.edits) - self._undone]
-        self._undone -= 1
-        self._view = None
-        return edit
+        return self.edits[len(self.edits) - self._undone], [Undone(self._undone - 1)]
+
+    def newest(self) -> Edit | None:
+        """The newest active edit that is more than a name."""
+        return next((e for e in reversed(self.active) if not isinstance(e.action, RenameAction)), None)
 
     @property
     def view(self) -> View:

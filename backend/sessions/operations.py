@@ -22,37 +22,52 @@ async def prompt(
     prompts: Sequence[Mapping[str, Any]],
     obj_id: int | None,
 ) -> Json:
-    session = service.get(session_id, owner)
+    session = await service.opened(session_id, owner)
     asked = wire.prompts_in(prompts, session.video)
     outcome = await asyncio.wrap_future(session.prompt(frame_index, asked, obj_id))
     return wire.prompted_out(session, outcome)
 
 
 async def cancel(service: Service, owner: str, session_id: str) -> Json:
-    session = service.get(session_id, owner)
+    session = await service.opened(session_id, owner)
     await asyncio.wait([asyncio.wrap_future(session.cancel())], timeout=CANCEL_SECONDS)
     return {"session_id": session_id, "status": session.status}
 
 
 async def undo(service: Service, owner: str, session_id: str) -> Json:
-    session = service.get(session_id, owner)
+    session = await service.opened(session_id, owner)
     edit = await asyncio.wrap_future(session.undo())
     return wire.stepped_out(session) | {"undone": wire.edit_summary(session, edit)}
 
 
 async def redo(service: Service, owner: str, session_id: str) -> Json:
-    session = service.get(session_id, owner)
+    session = await service.opened(session_id, owner)
     edit = await asyncio.wrap_future(session.redo())
     return wire.stepped_out(session) | {"redone": wire.edit_summary(session, edit)}
 
 
 async def remove(service: Service, owner: str, session_id: str, obj_id: int) -> Json:
-    await asyncio.wrap_future(service.get(session_id, owner).remove(obj_id))
+    session = await service.opened(session_id, owner)
+    await asyncio.wrap_future(session.remove(obj_id))
     return {"session_id": session_id, "obj_id": obj_id, "status": "removed"}
 
 
+async def rename(
+    service: Service,
+    owner: str,
+    session_id: str,
+    obj_id: int,
+    name: str | None = None,
+    label: str | None = None,
+    color: str | None = None,
+) -> Json:
+    await service.opened(session_id, owner)
+    return wire.info_out(await asyncio.wrap_future(service.rename(session_id, owner, obj_id, name, label, color)))
+
+
 async def reset(service: Service, owner: str, session_id: str) -> Json:
-    count = await asyncio.wrap_future(service.get(session_id, owner).reset())
+    session = await service.opened(session_id, owner)
+    count = await asyncio.wrap_future(session.reset())
     return {"session_id": session_id, "status": "reset", "objects_cleared": count}
 
 
@@ -62,9 +77,9 @@ async def close(service: Service, owner: str, session_id: str) -> Json:
 
 
 async def status(service: Service, owner: str, session_id: str) -> Json:
-    return await asyncio.to_thread(service.status, service.get(session_id, owner))
+    return await asyncio.to_thread(service.status, await service.opened(session_id, owner))
 
 
 async def sessions(service: Service, owner: str) -> Json:
-    own = [wire.listed_out(session) for session in service.list_sessions(owner)]
+    own = await asyncio.to_thread(lambda: [wire.listed_out(session) for session in service.list_sessions(owner)])
     return {"sessions": own, "total_sessions": len(own)}

@@ -8,6 +8,7 @@ from backend.domain import Direction, Follow, Leg, Seed, Span
 from backend.errors import InvalidInput
 from backend.sessions import ranges
 from backend.sessions.book import Book
+from backend.sessions.run import Run
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +20,8 @@ class PropagateRequest:
     max_frames: int | None = None
     end_frame_index: int | None = None
     obj_ids: tuple[int, ...] | None = None
+    resume: bool = False
+    """Go on with the last propagation, which did not come to its end; the rest is left out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +30,8 @@ class Planned:
 
     start: int
     span: Span
+    everything: bool
+    """Whether all objects and concepts take part, those found on the way too."""
 
 
 def first_span(book: Book, request: PropagateRequest, num_frames: int) -> Planned:
@@ -62,18 +67,18 @@ def first_span(book: Book, request: PropagateRequest, num_frames: int) -> Planne
     if not legs:
         raise _no_prompt()
     removed = _removed(book, legs)
-    return Planned(start, Span(request.direction, legs, chosen, seeds, book.next_obj_id, follows, removed))
+    span = Span(request.direction, legs, chosen, seeds, book.next_obj_id, follows, removed)
+    return Planned(start, span, request.obj_ids is None)
 
 
-def rest_of(book: Book, span: Span, done: int) -> Span:
-    """What is left of a span after its first `done` frames, with the objects it found on them."""
-    legs = ranges.remaining(span.legs, done)
-    everything = any(f.find_new for f in span.follows)
-    new = tuple(i for i in book.objects if i >= span.next_obj_id) if everything else ()
-    chosen = (*span.obj_ids, *new)
+def rest_of(book: Book, run: Run) -> Span:
+    """What is left of a run, with the objects that were found in it so far."""
+    legs = ranges.remaining(run.legs, run.done)
+    new = tuple(i for i in book.objects if i >= run.first_new_id) if run.everything else ()
+    chosen = (*run.obj_ids, *new)
     seeds, _ = book.results.seeds(chosen, [ranges.order(leg) for leg in legs])
-    follows = _follows(book, everything, chosen) if span.follows else ()
-    return Span(span.direction, legs, chosen, seeds, book.next_obj_id, follows, _removed(book, legs))
+    follows = _follows(book, run.everything, chosen)
+    return Span(run.direction, legs, chosen, seeds, book.next_obj_id, follows, _removed(book, legs))
 
 
 def _follows(book: Book, everything: bool, chosen: tuple[int, ...]) -> tuple[Follow, ...]:

@@ -6,13 +6,12 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
-from typing import Literal, Protocol
+from typing import Protocol
 
 from backend.domain import Direction, FrameResult, Leg
 from backend.errors import Conflict
 from backend.sessions.signal import Signal
-
-RunState = Literal["queued", "running", "complete", "cancelled", "error"]
+from backend.sessions.store import RunState
 
 
 @dataclass(slots=True)
@@ -29,17 +28,31 @@ class Run:
     obj_ids: tuple[int, ...]
     start: int
     legs: tuple[Leg, ...]
+    everything: bool = True
+    first_new_id: int = 1
     state: RunState = "queued"
     frames: list[tuple[int, tuple[int, ...]]] = field(default_factory=list)
     error: str | None = None
     code: str | None = None
     cancelling: bool = False
     began: float = field(default_factory=time.monotonic)
+    spent: float = 0.0
+    """Milliseconds that went into it before `began`, where it was gone on with."""
     first_frame: float | None = None
     ended: float | None = None
+    first_place: int = 0
+    """How many frames were done when it began, or was last gone on with."""
     revived_at: int = -1
     """How many frames were done when a lost worker was last replaced."""
     ended_callbacks: list[Callable[[], None]] = field(default_factory=list)
+
+    def begin(self) -> None:
+        """It is on its way, for the first time or once more."""
+        self.spent = self.milliseconds if self.ended else 0.0
+        self.state, self.error, self.code = "queued", None, None
+        self.cancelling, self.revived_at = False, -1
+        self.began, self.first_frame, self.ended = time.monotonic(), None, None
+        self.first_place = self.done
 
     def stepped(self, frame_index: int, obj_ids: tuple[int, ...]) -> None:
         """One more frame is stored."""
@@ -71,15 +84,16 @@ class Run:
     @property
     def milliseconds(self) -> float:
         """How long it has taken so far, waiting included."""
-        return ((self.ended or time.monotonic()) - self.began) * 1000
+        return self.spent + ((self.ended or time.monotonic()) - self.began) * 1000
 
     @property
     def frames_per_second(self) -> float:
         """The pace since the first frame; 0 before the second."""
-        if self.first_frame is None or self.done < 2:
+        count = self.done - self.first_place
+        if self.first_frame is None or count < 2:
             return 0.0
         seconds = (self.ended or time.monotonic()) - self.first_frame
-        return (self.done - 1) / seconds if seconds > 0 else 0.0
+        return (count - 1) / seconds if seconds > 0 else 0.0
 
 
 class Followed(Protocol):

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
+import logging
 import re
 import secrets
 import shutil
@@ -9,6 +12,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from fractions import Fraction
@@ -20,10 +24,11 @@ import numpy as np
 
 from backend.domain import FrameResult, ObjectInfo, Video
 from backend.engines.base import FrameSource
-from backend.errors import Conflict, EngineError, InvalidInput, NotFound, Unsupported
+from backend.errors import Conflict, EngineError, InvalidInput, NotFound, ServiceError, Unsupported
 from backend.exports import registry as exports
 from backend.masks import decode
 from backend.masks.overlay import Layer, draw
+from backend.media.disk import disk_errors
 from backend.media.frames import FrameCache
 from backend.media.library import Library
 from backend.media.reader import open_frames
@@ -31,13 +36,18 @@ from backend.sessions import wire
 from backend.sessions.capacity import Capacity
 from backend.sessions.expiry import Sweeper
 from backend.sessions.session import Session
-from backend.sessions.store import MemoryStore, Store
+from backend.sessions.sqlite import SqliteStore
+from backend.sessions.store import Change, MemoryStore, OnStored, Records, SessionRow, Store
 from backend.settings import Settings
 from backend.workers.pool import Pool, SlotStatus
+
+log = logging.getLogger(__name__)
 
 SESSION_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 COLOR = re.compile(r"#[0-9a-fA-F]{6}")
 MAX_NAME = 100
+EXPORTS = "export-"
+"""How the folders of exports begin."""
 EXPORT_SECONDS = 3600.0
 """How long an export that was handed to Gradio is kept."""
 LOCAL_OWNER = "local"
@@ -57,43 +67,87 @@ class Service:
     """Sessions of all owners. Thread-safe; nothing here waits for a model.
 
     What needs a model returns a `Future`. Everything that names a session raises `NotFound` where
-    it is unknown or somebody else's.
+    it is unknown or somebody else's. The sessions of an earlier process on the same data folder are
+    there again from the start.
+
+    Args:
+        store: where sessions are kept; default: in DATA_DIR.
+        clock: seconds that only grow. Times that are kept count the seconds that the server ran.
     """
 
     def __init__(
         self,
         settings: Settings,
         pool: Pool,
-        library: Library | None = None,
         store: Store | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.settings = settings
         self.pool = pool
-        self.library = library or Library(settings)
         self.frames = FrameCache(settings.frame_cache_mb * 1_000_000)
-        self._store = store or MemoryStore()
+        self.library = Library(settings, self._now)
+        self._store = store or SqliteStore(settings.data_dir.resolve(), self.library.source_of)
+        self._passing = MemoryStore()
+        """Sessions of single calls, which nobody can ask for again."""
         self._clock = clock
+        self._began = self._store.clock - clock()
         self._lock = threading.Lock()
         self._sessions: dict[str, Session] = {}
-        self._passing: set[str] = set()
-        """Videos that were stored for one session only, and end with it."""
         self._leaving: list[tuple[float, Path]] = []
         self._capacity = Capacity(settings.max_concurrent_sessions, self._all)
         self._sweeper = Sweeper(self.sweep, settings.session_cleanup_interval_seconds)
         self._started = time.monotonic()
+        self._restore()
+
+    def _now(self) -> float:
+        """The server's own time: how many seconds it ran, earlier processes included."""
+        return self._began + self._clock()
+
+    def _restore(self) -> None:
+        for row in self._store.sessions():
+            session = self._session(row, self._store)
+            session.dormant()
+            self._sessions[row.id] = session
+            self._take_place(session)
+
+    def _take_place(self, session: Session) -> None:
+        """Keep a stored session's video, and its wish for GPUs as far as they are there still."""
+        try:
+            self.library.hold(session.video.id)
+        except NotFound:
+            log.warning("the video of session %s is gone; its results can still be read", session.id)
+        if session.row.gpu_ids:
+            with contextlib.suppress(InvalidInput):
+                self.pool.wish(session.id, session.row.gpu_ids)
+
+    def _session(self, row: SessionRow, store: Store) -> Session:
+        def write(changes: Sequence[Change], on_stored: OnStored) -> None:
+            store.write(row.id, changes, on_stored)
+
+        records = Records(store.loader(row.id))
+        kept = store is self._store
+        return Session(row, records, self.pool, write, self._capacity.admit, self._now, kept)
 
     def start(self) -> None:
-        self.library.sweep()
+        self.library.sweep(starting=True)
+        for left in self.settings.outputs.glob(f"{EXPORTS}*"):
+            shutil.rmtree(left, ignore_errors=True)
         self.pool.start()
         self._sweeper.start()
 
     def stop(self) -> None:
-        self._sweeper.stop()
-        for session in self._all():
-            session.close()
-        self._discard(0)
+        """End, so that a new process finds everything as it is; propagations are interrupted."""
+        self.suspend()
         self.pool.stop()
+
+    def suspend(self) -> None:
+        """`stop`, but for the pool. Idempotent."""
+        self._sweeper.stop()
+        self._note_use()
+        for session in self._all():
+            session.close("interrupted")
+        self._discard(0)
+        self._store.close()
         self.frames.close()
 
     def _all(self) -> list[Session]:
@@ -102,9 +156,11 @@ class Service:
 
     # --- sessions --------------------------------------------------------------------------------
 
-    def upload(self, source: BinaryIO | Path, name: str, owner: str, fps: Fraction | None = None) -> Video:
+    def upload(
+        self, source: BinaryIO | Path, name: str, owner: str, fps: Fraction | None = None, passing: bool = False
+    ) -> Video:
         """Store an upload; see `Library.add_file`."""
-        return self.library.add_file(source, name, owner, fps)
+        return self.library.add_file(source, name, owner, fps, passing=passing)
 
     def start_session(
         self,
@@ -114,15 +170,21 @@ class Service:
         keep_video: bool = True,
         gpu_ids: Sequence[int] = (),
         likeness: int | None = None,
+        passing: bool = False,
     ) -> Session:
-        """Begin a session on a stored video; without `keep_video` the video ends with the session.
+        """Begin a session on a stored video; waits until it is on record.
 
-        `gpu_ids` and `likeness` say on which worker, see `Pool.wish`.
+        Args:
+            keep_video: whether the video stays when the session ends.
+            gpu_ids: on which worker, see `Pool.wish`.
+            likeness: the same.
+            passing: it is for one call, and nothing of it is kept on the disk.
 
         Raises:
             InvalidInput: an id of the wrong form, GPUs that sessions can't have.
             Conflict: the id is taken (`session_exists`).
             TooMany: no place is free.
+            DiskFull, StorageUnavailable: it can't be kept.
         """
         if session_id is not None and not SESSION_ID.fullmatch(session_id):
             raise InvalidInput("A session_id has 1 to 64 letters, digits, _ or -.", "invalid_session_id")
@@ -130,31 +192,54 @@ class Service:
         with self._lock:
             if session_id in self._sessions:
                 raise Conflict(f"There is a session “{session_id}” already.", "session_exists")
-            records = self._store.create(session_id)
-            session = Session(session_id, owner, video, records, self.pool, self._capacity.admit, self._clock)
+            row = SessionRow(session_id, owner, video, keep_video, tuple(gpu_ids), used=self._now())
+            store: Store = self._passing if passing else self._store
+            session = self._session(row, store)
             self._sessions[session_id] = session
-            if not keep_video:
-                self._passing.add(video.id)
+        held = False
         try:
             self.library.hold(video.id)
+            held = True
             if gpu_ids or likeness is not None:
                 self.pool.wish(session_id, gpu_ids, likeness)
+            _wait(lambda on_stored: store.create(row, on_stored))
+            session.load()
             session.warm()
         except BaseException:
-            self._drop(session)
+            with self._lock:
+                self._sessions.pop(session_id, None)
+            session.close()
+            with contextlib.suppress(ServiceError):
+                _wait(lambda on_stored: store.delete(session_id, on_stored))
+            if held:
+                self.library.release(video.id)
             raise
         return session
 
     def get(self, session_id: str, owner: str) -> Session:
-        """A session by its id.
+        """A session by its id, its records loaded: from the disk, where nobody has used it for long.
 
         Raises:
             NotFound: unknown, closed, or somebody else's.
+            StorageUnavailable: its records can't be read.
         """
+        session = self._find(session_id, owner)
+        if not session.loaded:
+            session.load()
+        return session
+
+    async def opened(self, session_id: str, owner: str) -> Session:
+        """`get` for an event loop, which it never makes wait for the disk."""
+        session = self._find(session_id, owner)
+        if not session.loaded:
+            await asyncio.to_thread(session.load)
+        return session
+
+    def _find(self, session_id: str, owner: str) -> Session:
         with self._lock:
             session = self._sessions.get(session_id)
         if session is None or session.owner != owner or session.closed:
-            raise NotFound("There is no such session. It may have been closed.", "session_not_found")
+            raise _unknown()
         session.touch()
         return session
 
@@ -163,34 +248,64 @@ class Service:
         return sorted((s for s in self._all() if s.owner == owner and not s.closed), key=lambda s: s.created_at)
 
     def close(self, session_id: str, owner: str) -> int:
-        """Close a session; returns the bytes of engine memory freed."""
-        return self._drop(self.get(session_id, owner))
+        """Close a session for good: engine memory, records, and its video where it was stored for it alone.
+
+        Returns:
+            The bytes of engine memory freed.
+
+        Raises:
+            NotFound: there is none, or somebody else closes it already.
+            DiskFull, StorageUnavailable: its records can't be deleted; it is there still.
+        """
+        return self._drop(self._find(session_id, owner))
 
     def _drop(self, session: Session) -> int:
-        freed = session.close()
         with self._lock:
-            gone = self._sessions.pop(session.id, None)
-        if gone:
-            self._store.delete(session.id)
-            self.frames.forget(session.video.id)
-            self.library.release(session.video.id)
-            if session.video.id in self._passing:
-                self._passing.discard(session.video.id)
-                self.library.delete(session.video.id)
+            if self._sessions.get(session.id) is not session or session.closed:
+                raise _unknown()
+            freed = session.close()
+        store: Store = self._store if session.kept else self._passing
+        try:
+            _wait(lambda on_stored: store.delete(session.id, on_stored))
+        except ServiceError:
+            # What is on record is the session: it is as it was, but for a propagation that went on.
+            again = self._session(session.row, store)
+            again.dormant()
+            with self._lock:
+                self._sessions[session.id] = again
+            raise
+        with self._lock:
+            self._sessions.pop(session.id, None)
+        self.frames.forget(session.video.id)
+        self.library.release(session.video.id)
+        if not session.row.keeps_video:
+            self.library.delete(session.video.id)
         return freed
 
     def sweep(self) -> list[str]:
-        """Close the sessions that have been idle for too long, and delete uploads nobody used for long.
+        """Park the sessions that have been idle for long, and delete those, and uploads, that nobody used for longer.
 
         Returns:
-            The ids of the sessions it closed.
+            The ids of the sessions it deleted.
         """
-        idle = [s for s in self._all() if s.idle_seconds > self.settings.session_timeout_seconds]
-        for session in idle:
-            self._drop(session)
+        gone = []
+        for session in self._all():
+            if session.idle_seconds > self.settings.session_retention_seconds:
+                # On a full disk it is tried again the next time; somebody else may have closed it meanwhile.
+                with contextlib.suppress(ServiceError):
+                    self._drop(session)
+                    gone.append(session.id)
+            elif session.idle_seconds > self.settings.session_timeout_seconds:
+                session.park()
+                session.unload()
+        self._note_use()
         self.library.sweep(self.settings.session_retention_seconds)
         self._discard(EXPORT_SECONDS)
-        return [s.id for s in idle]
+        return gone
+
+    def _note_use(self) -> None:
+        used = {session.id: session.used for session in self._all()}
+        self._store.note_use(self._now(), used, lambda error: None)
 
     def require_video(self) -> None:
         """Refuse what is about video where the server is for images only.
@@ -211,7 +326,7 @@ class Service:
         name: str | None = None,
         label: str | None = None,
         color: str | None = None,
-    ) -> ObjectInfo:
+    ) -> Future[ObjectInfo]:
         """Change an object's name, class or colour (`#rrggbb`); None keeps what is.
 
         Raises:
@@ -236,7 +351,7 @@ class Service:
         if run and run.state == "queued":
             ahead = [s.run for s in self._all() if s is not session and s.run and s.run.state == "queued"]
             position = sum(other.began < run.began for other in ahead)
-        return wire.status_out(session, self.settings.session_timeout_seconds, engine, position)
+        return wire.status_out(session, self.settings.session_retention_seconds, engine, position)
 
     # --- pictures and files ----------------------------------------------------------------------
 
@@ -287,14 +402,15 @@ class Service:
         """
         session = self.get(session_id, owner)
         fmt = exports.get(format_name)
-        self.settings.outputs.mkdir(parents=True, exist_ok=True)
-        folder = Path(tempfile.mkdtemp(prefix="export-", dir=self.settings.outputs))
+        with disk_errors():
+            self.settings.outputs.mkdir(parents=True, exist_ok=True)
+            folder = Path(tempfile.mkdtemp(prefix=EXPORTS, dir=self.settings.outputs))
         target = folder / f"{safe_stem(session.video.name)}{fmt.extension}"
         try:
-            fmt.write(self._export_source(session), target, options)
+            with disk_errors():
+                fmt.write(self._export_source(session), target, options)
         except BaseException:
-            target.unlink(missing_ok=True)
-            folder.rmdir()
+            shutil.rmtree(folder, ignore_errors=True)
             raise
         return target, fmt
 
@@ -358,6 +474,28 @@ class Service:
             Unsupported: always.
         """
         raise Unsupported("This server takes no video_url. Upload the file instead.", "video_url_disabled")
+
+
+def _unknown() -> NotFound:
+    return NotFound("There is no such session. It may have been closed.", "session_not_found")
+
+
+def _wait(begin: Callable[[OnStored], None]) -> None:
+    """Have something stored, and wait until it is.
+
+    Raises:
+        ServiceError: why it could not be.
+    """
+    stored: Future[None] = Future()
+
+    def on_stored(error: ServiceError | None) -> None:
+        if error is None:
+            stored.set_result(None)
+        else:
+            stored.set_exception(error)
+
+    begin(on_stored)
+    stored.result()
 
 
 def safe_stem(name: str) -> str:

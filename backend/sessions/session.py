@@ -1,18 +1,17 @@
-"""One session: a state machine over its book, its queue and its place in the pool.
+"""One session: a state machine over its book, its queue, its journal and its seat in the pool.
 
 What changes a session goes through one queue, one operation at a time, in the order asked. A
 propagation holds the queue until it ends, and what would change the session meanwhile is refused.
+Whatever is answered is stored: an operation is over once its changes are on record.
 """
 
 from __future__ import annotations
 
-import secrets
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any
 
 from backend.domain import (
@@ -23,25 +22,26 @@ from backend.domain import (
     ObjectInfo,
     Prompt,
     PromptRequest,
-    PropagateAction,
     RemoveAction,
     RenameAction,
     ResetAction,
-    Span,
     Text,
     Video,
 )
 from backend.engines.base import require
-from backend.errors import InvalidInput, ServiceError, WorkerLost
+from backend.errors import InvalidInput, ServiceError
 from backend.sessions import ranges
 from backend.sessions.book import Book
+from backend.sessions.journal import Journal, Write
 from backend.sessions.log import EditLog
-from backend.sessions.planning import PropagateRequest, first_span, rest_of
+from backend.sessions.planning import PropagateRequest
 from backend.sessions.queue import Op, OpQueue
 from backend.sessions.results import Results
-from backend.sessions.run import Run, RunState, closed_error
+from backend.sessions.run import Run, closed_error
+from backend.sessions.runner import Runner, lost
+from backend.sessions.seat import Seat
 from backend.sessions.signal import Signal
-from backend.sessions.store import Records
+from backend.sessions.store import Change, Records, RunState, SessionRow
 from backend.workers import messages as m
 from backend.workers.pool import Pool
 
@@ -56,54 +56,51 @@ class PromptOutcome:
     """Whether the frame's features were there already; None: the engine keeps none, or needed none."""
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """How a propagation ended, and the frames that it really went over, in its order."""
-
-    state: RunState
-    frames: tuple[int, ...]
+Make = Callable[[], tuple[Any, Sequence[Change]]]
 
 
 class Session:
     """See the module. Thread-safe.
 
     Args:
+        row: what is on record of it as a whole.
+        records: its edits and results.
+        write: stores changes, see `Journal`.
         admit: called before the session takes engine memory; raises `TooMany` where there is none.
+        clock: the server's own time, in seconds.
+        kept: whether it outlives the process.
     """
 
     def __init__(
         self,
-        session_id: str,
-        owner: str,
-        video: Video,
+        row: SessionRow,
         records: Records,
         pool: Pool,
+        write: Write,
         admit: Callable[[Session], None],
         clock: Callable[[], float] = time.monotonic,
+        kept: bool = True,
     ) -> None:
-        self.id = session_id
-        self.owner = owner
-        self.video = video
-        self.created_at = datetime.now(UTC)
+        self.row = row
+        self.id = row.id
+        self.owner = row.owner
+        self.kept = kept
+        self.video: Video = row.video
+        self.created_at = row.created_at
         self.changes = Signal()
         self.lock = threading.RLock()
         self.book = Book(records)
-        self.run: Run | None = None
         self.closed = False
-        self.parked = False
-        self.failed = False
-        self.memory_bytes = 0
-        self.outcomes: dict[int, Outcome] = {}
-        """Of each propagation's edit, once it has ended."""
-        self._queue = OpQueue(self.lock, self._released)
-        self._pool = pool
-        self._admit = admit
+        self.used = row.used
+        """When it was last used, by the server's own time."""
         self._clock = clock
-        self._touched = clock()
-        self._opened: tuple[int, int] | None = None
-        self._run_ticket = 0
-        self._span: Span | None = None
-        """What the last propagation was to do, as it began."""
+        self._pool = pool
+        self._journal = Journal(self.lock, records, write)
+        self._queue = OpQueue(self.lock, self._released)
+        self._seat = Seat(row.id, row.video, self.book, pool, self.lock, lambda: admit(self))
+        self._runner = Runner(
+            row.id, row.video.num_frames, self.book, self._journal, self._queue, self._seat, self.changes, self.lock
+        )
 
     # --- what is going on ------------------------------------------------------------------------
 
@@ -119,6 +116,11 @@ class Session:
     def objects(self) -> dict[int, ObjectInfo]:
         return self.book.objects
 
+    @property
+    def run(self) -> Run | None:
+        """The propagation that goes on, or was the last."""
+        return self._runner.run
+
     def object_info(self, obj_id: int) -> ObjectInfo:
         """An object of the session; raises `NotFound`."""
         with self.lock:
@@ -127,11 +129,20 @@ class Session:
     @property
     def busy(self) -> bool:
         """Whether anything is running or waiting."""
-        return self._queue.busy
+        return self._queue.busy or self._journal.busy
 
     @property
     def holds_engine(self) -> bool:
-        return self._opened is not None
+        return self._seat.taken
+
+    @property
+    def parked(self) -> bool:
+        return self._seat.parked
+
+    @property
+    def memory_bytes(self) -> int:
+        """What the engine holds of it."""
+        return self._seat.memory_bytes
 
     @property
     def status(self) -> str:
@@ -139,17 +150,35 @@ class Session:
             return "queued" if self.run.state == "queued" else "processing"
         if self.busy:
             return "processing"
+        if self.interrupted:
+            return "interrupted"
         if self.parked:
             return "parked"
-        return "error" if self.failed else "ready"
+        return "error" if self._runner.failed else "ready"
+
+    @property
+    def interrupted(self) -> bool:
+        """Whether the server's end cut its last propagation off, and nothing has changed it since."""
+        if self.run is not None:
+            return self.run.state == "interrupted" and self._runner.resumable
+        newest = self.log.newest()
+        record = self.book.records.runs().get(newest.seq) if newest else None
+        return record is not None and record.state in ("running", "queued")
+
+    def run_state(self, seq: int) -> RunState:
+        """How the propagation of that edit stands, or how it ended."""
+        if self.run and self.run.seq == seq:
+            return self.run.state
+        state = self.book.records.runs()[seq].state
+        return "interrupted" if state in ("queued", "running") else state
 
     def touch(self) -> None:
         """Say that somebody uses the session."""
-        self._touched = self._clock()
+        self.used = self._clock()
 
     @property
     def idle_seconds(self) -> float:
-        return 0.0 if self.busy else self._clock() - self._touched
+        return 0.0 if self.busy else self._clock() - self.used
 
     def run_frame(self, run: Run, place: int) -> FrameResult:
         """The result of a run's frame by its place in the run, as the run left it."""
@@ -167,7 +196,8 @@ class Session:
             Conflict: a propagation is running, or the session is closed.
             TooMany: too many operations wait already.
 
-        The future's errors: NotFound (unknown object), Unsupported, EngineError, Conflict.
+        The future's errors: NotFound (unknown object), Unsupported, EngineError, Conflict, and what
+        keeps it from being stored: DiskFull, StorageUnavailable.
         """
         if not prompts:
             raise InvalidInput("Send at least one prompt.", "no_prompts")
@@ -181,62 +211,70 @@ class Session:
     def propagate(self, request: PropagateRequest) -> Future[Run]:
         """Queue a propagation; the future holds its `Run` once it is on its way.
 
-        The future's errors: InvalidInput (bad range, `no_prompt`), NotFound, Conflict, EngineError.
+        The future's errors: InvalidInput (bad range, `no_prompt`), NotFound, Conflict (among others
+        `nothing_to_resume`), EngineError, DiskFull, StorageUnavailable.
         """
-        return self._submit(Op(lambda op: self._begin_run(op, request), is_run=True))
+        return self._submit(Op(lambda op: self._runner.begin(op, request), is_run=True))
 
     def undo(self) -> Future[Edit]:
-        return self._submit(Op(lambda op: self._begin_step(op, self.log.undo)))
+        return self._submit(Op(lambda op: self._step(op, self.log.undo)))
 
     def redo(self) -> Future[Edit]:
-        return self._submit(Op(lambda op: self._begin_step(op, self.log.redo)))
+        return self._submit(Op(lambda op: self._step(op, self.log.redo)))
 
     def remove(self, obj_id: int) -> Future[None]:
-        return self._submit(Op(lambda op: self._begin_remove(op, obj_id)))
+        return self._submit(Op(lambda op: self._remove(op, obj_id)))
 
     def reset(self) -> Future[int]:
         """Queue a reset; the future holds how many objects it cleared."""
-        return self._submit(Op(self._begin_reset))
+        return self._submit(Op(self._reset))
 
-    def rename(self, obj_id: int, name: str | None, label: str | None, color: str | None) -> ObjectInfo:
-        """Rename an object at once, even while a propagation runs."""
+    def rename(self, obj_id: int, name: str | None, label: str | None, color: str | None) -> Future[ObjectInfo]:
+        """Rename an object, even while a propagation runs.
+
+        The future's errors: NotFound, Conflict (closed), DiskFull, StorageUnavailable.
+        """
+        out: Future[ObjectInfo] = Future()
+
+        def make() -> Sequence[Change]:
+            self.book.object_info(obj_id)
+            return self.log.appended(RenameAction(obj_id, name, label, color))[1]
+
+        def done(error: ServiceError | None) -> None:
+            self.log.changed()
+            if error is not None:
+                out.set_exception(error)
+                return
+            out.set_result(self.objects[obj_id])
+            self.changes.ring()
+
         with self.lock:
             self._check_open()
-            self.book.object_info(obj_id)
-            self.log.append(RenameAction(obj_id, name, label, color))
-            self.changes.ring()
-            return self.objects[obj_id]
+            self._journal.enter(make, done)
+        return out
 
     def cancel(self) -> Future[None]:
         """End the propagation that runs or waits, if any; what was computed stays.
 
         The future is done when it has ended: at the latest after the engine's current step.
         """
-        ended: Future[None] = Future()
         with self.lock:
             self._queue.cancel_waiting_runs()
-            run = self.run
-            if run is None or not run.active:
-                ended.set_result(None)
-                return ended
-            if not run.cancelling:
-                run.cancelling = True
-                self._pool.tell(self.id, m.Cancel(self._run_ticket))
-            run.ended_callbacks.append(lambda: ended.set_result(None))
-        return ended
+            return self._runner.cancel()
 
-    def close(self) -> int:
-        """End everything and free the engine's memory; returns the bytes freed. Idempotent."""
+    def close(self, run_state: RunState = "cancelled") -> int:
+        """End everything and free the engine's memory; returns the bytes freed. Idempotent.
+
+        What is on record stays there. `run_state` is what a propagation that goes on ends as.
+        """
         with self.lock:
             if self.closed:
                 return 0
-            freed, self.memory_bytes = self.memory_bytes, 0
             self.closed = True
             unanswered = self._queue.abandon()
-            if self.run and self.run.active:
-                self._end_run(self.run, "cancelled")
-            self._opened = None
-            self._pool.forget(self.id)
+            self._runner.abandon(run_state)
+            self._journal.close(closed_error())
+            freed = self._seat.leave()
         for op in unanswered:
             op.future.set_exception(closed_error())
         self.changes.ring()
@@ -247,21 +285,50 @@ class Session:
         if not self.lock.acquire(blocking=False):
             return False
         try:
-            if self.busy or self._opened is None:
+            return not self.busy and self._seat.park()
+        finally:
+            self.lock.release()
+
+    @property
+    def loaded(self) -> bool:
+        """Whether using it reads nothing from the disk."""
+        return self.book.records.loaded
+
+    def load(self) -> None:
+        """Read its records, unless they are there.
+
+        Raises:
+            StorageUnavailable: they can't be read.
+        """
+        with self.lock:
+            if not self.loaded:
+                self.book.records.load()
+                self.log.changed()
+                self._runner.restore()
+
+    def unload(self) -> bool:
+        """Let go of its records, unless the session is in use; the next use reads them again."""
+        if not self.lock.acquire(blocking=False):
+            return False
+        try:
+            if self.busy or not self.loaded:
                 return False
-            self._opened = None
-            self.parked = True
-            self.memory_bytes = 0
-            self._pool.release(self.id)
+            self._runner.run = None
+            self.book.records.unload()
+            self.log.changed()
             return True
         finally:
             self.lock.release()
+
+    def dormant(self) -> None:
+        """It was read from the disk: it has no engine until it is used."""
+        self._seat.parked = True
 
     def warm(self) -> None:
         """Open the engine's state ahead of the first prompt."""
         with self.lock:
             if not self.closed:
-                self._ensure_open()
+                self._seat.ensure_open()
 
     def _submit(self, op: Op) -> Future[Any]:
         with self.lock:
@@ -276,45 +343,14 @@ class Session:
         if self.closed:
             raise closed_error()
 
-    # --- the engine's state ----------------------------------------------------------------------
-
-    @property
-    def _engine(self) -> EngineInfo | None:
-        return next((s.info for s in self._pool.status() if s.info), None)
-
-    def _ensure_open(self) -> None:
-        """Have the engine's state open in the worker's present life; the lock is held."""
-        if self._opened is None:
-            self._admit(self)
-        life = self._pool.incarnation(self.id)
-        if self._opened == life:
-            return
-        self._opened = life
-        self.parked = False
-        self._pool.open(self.id, self.video, self.book.snapshot(), self._on_opened)
-
-    def _on_opened(self, reply: m.Reply) -> None:
-        with self.lock:
-            if isinstance(reply, m.Opened):
-                self.memory_bytes = reply.memory_bytes
-            elif isinstance(reply, m.Failed):
-                # The prompt behind it gets the reason; the next one tries again.
-                self._opened = None
-
-    def _forget_engine(self) -> None:
-        """The engine's state no longer follows from the log: build it again on the next use."""
-        if self._opened is not None:
-            self._opened = None
-            self._pool.tell(self.id, m.Close(self.id))
-
     # --- prompts ---------------------------------------------------------------------------------
 
     def _begin_prompt(self, op: Op, frame_index: int, prompts: tuple[Prompt, ...], obj_id: int | None) -> None:
         request = self.book.request(frame_index, prompts, obj_id)
-        engine = self._engine
+        engine = self._seat.engine
         if engine:
             require(engine.capabilities, request, engine.title)
-        self._ensure_open()
+        self._seat.ensure_open()
         self._pool.apply(self.id, request, lambda reply: self._on_applied(op, request, reply))
 
     def _on_applied(self, op: Op, request: PromptRequest, reply: m.Reply) -> None:
@@ -322,118 +358,67 @@ class Session:
             if self._queue.current is not op:
                 return
             if isinstance(reply, m.Failed):
-                if _lost(reply):
-                    self._opened = None
+                if lost(reply):
+                    self._seat.lost()
                     op.attempts += 1
                     if op.attempts == 1:
                         self._queue.attempt(op)
                         return
                 self._queue.release(op, error=reply.error)
             elif isinstance(reply, m.Applied):
-                self.memory_bytes = reply.memory_bytes
-                self.failed = False
-                frame = self.book.write_prompt(request, reply.frame.objects, reply.concept_kept, reply.born)
-                message = None
-                if frame is None or not frame.objects:
-                    message = nothing_found(request, self._engine, reply.concept_kept)
-                frame = frame or FrameResult(request.frame_index, ())
-                self._queue.release(op, PromptOutcome(frame, message, reply.cache_hit))
+                self._seat.memory_bytes = reply.memory_bytes
+                self._runner.failed = False
+                self._enter(op, lambda: self._prompted(request, reply))
 
-    # --- propagation -----------------------------------------------------------------------------
-
-    def _begin_run(self, op: Op, request: PropagateRequest) -> None:
-        planned = first_span(self.book, request, self.video.num_frames)
-        span, legs = planned.span, planned.span.legs
-        self._ensure_open()
-        ends = [frame for leg in legs for frame in (leg.frames[0], leg.frames[-1])]
-        run_id = secrets.token_urlsafe(9)
-        action = PropagateAction(run_id, request.direction, planned.start, (min(ends), max(ends)), span.obj_ids)
-        edit = self.log.append(action)
-        run = Run(run_id, edit.seq, request.direction, span.obj_ids, planned.start, legs)
-        self.run = run
-        self.failed = False
-        self._span = span
-        self._send_run(op, run, span)
-        op.future.set_result(run)
-        self.changes.ring()
-
-    def _send_run(self, op: Op, run: Run, span: Span) -> None:
-        self._run_ticket = self._pool.propagate(self.id, span, lambda reply: self._on_run(op, run, reply))
-
-    def _on_run(self, op: Op, run: Run, reply: m.Reply) -> None:
-        with self.lock:
-            if self._queue.current is not op or not run.active:
-                return
-            match reply:
-                case m.Stepped():
-                    self.memory_bytes = reply.memory_bytes
-                    run.stepped(reply.frame.frame_index, self.book.write_frame(run.seq, reply.frame, reply.born))
-                    self.changes.ring()
-                case m.Finished():
-                    self._end_run(run, "cancelled" if reply.cancelled else "complete")
-                    self._queue.release(op)
-                case m.Failed():
-                    self._run_failed(op, run, reply)
-
-    def _run_failed(self, op: Op, run: Run, reply: m.Failed) -> None:
-        error = reply.error
-        if _lost(reply):
-            self._opened = None
-            if run.cancelling:
-                self._end_run(run, "cancelled")
-                self._queue.release(op)
-                return
-            if run.done > run.revived_at:
-                run.revived_at = run.done
-                try:
-                    self._revive(op, run)
-                    return
-                except ServiceError as failure:
-                    error = failure
-        run.error, run.code = error.sentence, error.code
-        self.failed = True
-        # A model that failed may have left its state half done.
-        self._forget_engine()
-        self._end_run(run, "error")
-        self._queue.release(op)
-
-    def _revive(self, op: Op, run: Run) -> None:
-        """Go on with a run whose worker was lost, from the last frame that is stored."""
-        assert self._span is not None
-        self._ensure_open()
-        self._send_run(op, run, rest_of(self.book, self._span, run.done))
-
-    def _end_run(self, run: Run, state: RunState) -> None:
-        if run.frames:
-            self.outcomes[run.seq] = Outcome(state, tuple(frame for frame, _ in run.frames))
-        else:
-            self.log.retract(run.seq)
-        run.end(state)
+    def _prompted(self, request: PromptRequest, reply: m.Applied) -> tuple[PromptOutcome, Sequence[Change]]:
+        frame, changes = self.book.prompted(request, reply.frame.objects, reply.concept_kept, reply.born)
+        message = None
+        if frame is None or not frame.objects:
+            message = nothing_found(request, self._seat.engine, reply.concept_kept)
+        frame = frame or FrameResult(request.frame_index, ())
+        return PromptOutcome(frame, message, reply.cache_hit), changes
 
     # --- the other edits -------------------------------------------------------------------------
 
-    def _begin_step(self, op: Op, step: Callable[[], Edit]) -> None:
-        edit = step()
-        if not isinstance(edit.action, RenameAction):
-            self._forget_engine()
-        self._queue.release(op, edit)
+    def _enter(self, op: Op, make: Make, then: Callable[[Any], None] = lambda value: None) -> None:
+        """End an operation with the changes that it makes; `then` is told its value once they are stored."""
+        values: list[Any] = []
 
-    def _begin_remove(self, op: Op, obj_id: int) -> None:
-        self.book.object_info(obj_id)
-        self.log.append(RemoveAction(obj_id))
-        self._pool.tell(self.id, m.Remove(self.id, obj_id))
-        self._queue.release(op)
+        def changes() -> Sequence[Change]:
+            value, out = make()
+            values.append(value)
+            return out
 
-    def _begin_reset(self, op: Op) -> None:
-        count = len(self.objects)
-        self.log.append(ResetAction())
-        self._pool.tell(self.id, m.Reset(self.id))
-        self._queue.release(op, count)
+        def done(error: ServiceError | None) -> None:
+            self.log.changed()
+            if error is None:
+                then(values[0])
+            elif values:
+                # The engine may hold what is not on record.
+                self._seat.forget()
+            self._queue.release(op, values[0] if error is None else None, error)
 
+        self._journal.enter(changes, done)
 
-def _lost(reply: m.Failed) -> bool:
-    """Whether the engine's state went with its process, so that the same request may succeed on another."""
-    return isinstance(reply.error, WorkerLost) or reply.error.code == "not_open"
+    def _step(self, op: Op, step: Callable[[], tuple[Edit, Sequence[Change]]]) -> None:
+        def then(edit: Edit) -> None:
+            if not isinstance(edit.action, RenameAction):
+                self._seat.forget()
+
+        self._enter(op, step, then)
+
+    def _remove(self, op: Op, obj_id: int) -> None:
+        def make() -> tuple[None, Sequence[Change]]:
+            self.book.object_info(obj_id)
+            return None, self.log.appended(RemoveAction(obj_id))[1]
+
+        self._enter(op, make, lambda _: self._pool.tell(self.id, m.Remove(self.id, obj_id)))
+
+    def _reset(self, op: Op) -> None:
+        def make() -> tuple[int, Sequence[Change]]:
+            return len(self.objects), self.log.appended(ResetAction())[1]
+
+        self._enter(op, make, lambda _: self._pool.tell(self.id, m.Reset(self.id)))
 
 
 def nothing_found(request: PromptRequest, engine: EngineInfo | None, kept: bool) -> str:

@@ -142,12 +142,12 @@ def info_out(info: ObjectInfo) -> Json:
     return {"id": info.id, "name": info.name, "label": info.label, "color": info.color}
 
 
-def status_out(session: Session, timeout_seconds: float, engine: str, queue_position: int | None = None) -> Json:
+def status_out(session: Session, retention_seconds: float, engine: str, queue_position: int | None = None) -> Json:
     """The session's status, its objects with the ranges the timeline draws, and its run."""
     with session.lock:
         objects = [_object_status(session, info) for info in session.objects.values()]
         run = session.run
-        expires = datetime.now(UTC) + timedelta(seconds=max(0.0, timeout_seconds - session.idle_seconds))
+        expires = datetime.now(UTC) + timedelta(seconds=max(0.0, retention_seconds - session.idle_seconds))
         return {
             "session_id": session.id,
             "status": session.status,
@@ -242,18 +242,18 @@ def _edit_out(session: Session, edit: Edit, undone: bool) -> Json:
                 "prompts": [prompt_out(p) for p in prompts],
             }
         case PropagateAction(run_id, direction, start, frames, obj_ids):
-            ended = session.outcomes.get(edit.seq)
-            run = session.run
-            done = ended.frames if ended else tuple(f for f, _ in run.frames) if run and run.seq == edit.seq else ()
+            state = session.run_state(edit.seq)
+            ended = state not in ("queued", "running")
+            done = [f for f, _ in session.book.records.steps(edit.seq)]
             out |= {
                 "run_id": run_id,
                 "direction": direction,
                 "start_frame_index": start,
                 # What it set out to do while it runs; once it has ended, what it did.
-                "frames": [min(done), max(done)] if ended else list(frames),
+                "frames": [min(done), max(done)] if ended and done else list(frames),
                 "obj_ids": list(obj_ids),
                 "frames_written": len(done),
-                "outcome": ended.state if ended else "running",
+                "outcome": state if ended else "running",
             }
         case RemoveAction(obj_id):
             out |= {"obj_id": obj_id}

@@ -117,9 +117,10 @@ def test_a_reset_forgets_the_words(session):
 def test_the_rest_of_a_run_knows_what_it_found_so_far(session):
     prompt(session, 0)
     done(session.prompt(0, (LATE,), None))
-    span = first_span(session.book, PropagateRequest(direction="forward"), 12).span
-    propagate(session, direction="forward", max_frames=6)
-    rest = rest_of(session.book, span, 6)
+    propagate(session, direction="forward")
+    run = session.run
+    del run.frames[6:]
+    rest = rest_of(session.book, run)
     assert rest.legs[0].frames == range(6, 12)
     assert rest.legs[0].anchor == 5
     assert rest.obj_ids == (1, 2)

@@ -16,7 +16,7 @@ from backend.domain import (
 from backend.errors import Conflict
 from backend.sessions.log import EditLog
 from backend.sessions.results import Results, to_ranges
-from backend.sessions.store import MemoryRecords
+from backend.sessions.store import Bear, Drop, Put, Records
 
 CLICK = Points(((0.5, 0.5),), (1,))
 
@@ -25,30 +25,45 @@ class Book:
     """A log with results, written as a session would."""
 
     def __init__(self) -> None:
-        self.records = MemoryRecords()
+        self.records = Records()
         self.log = EditLog(self.records)
         self.results = Results(self.records, self.log)
 
-    def prompt(self, frame: int, *ids: int, mark: str = "p") -> int:
-        edit = self.log.append(PromptAction(frame, (CLICK,), None, ids))
-        for obj_id in ids:
-            if obj_id not in self.records.births():
-                self.records.bear(edit.seq, ObjectInfo(obj_id, f"Object {obj_id}", "", "#000000"))
-        self.log.changed()
-        self._put(edit.seq, frame, ids, mark)
+    def append(self, action) -> int:
+        edit, changes = self.log.appended(action)
+        self._apply(changes)
         return edit.seq
+
+    def undo(self) -> None:
+        self._apply(self.log.undo()[1])
+
+    def redo(self) -> None:
+        self._apply(self.log.redo()[1])
+
+    def drop(self, seq: int) -> None:
+        self._apply([Drop((seq,))])
+
+    def _apply(self, changes) -> None:
+        self.records.apply(changes)
+        self.log.changed()
+
+    def prompt(self, frame: int, *ids: int, mark: str = "p") -> int:
+        seq = self.append(PromptAction(frame, (CLICK,), None, ids))
+        new = [i for i in ids if i not in self.records.births()]
+        self._apply([Bear(seq, ObjectInfo(i, f"Object {i}", "", "#000000")) for i in new])
+        self._put(seq, frame, ids, mark)
+        return seq
 
     def propagate(self, first: int, last: int, *ids: int) -> int:
-        edit = self.log.append(PropagateAction("r", "forward", first, (first, last), ids))
+        seq = self.append(PropagateAction("r", "forward", first, (first, last), ids))
         for frame in range(first, last + 1):
             free = [i for i in ids if not ((v := self.results.visible(i, frame)) and self.results.is_prompted(v))]
-            self._put(edit.seq, frame, free, "t")
-        return edit.seq
+            self._put(seq, frame, free, "t")
+        return seq
 
     def _put(self, seq: int, frame: int, ids, mark: str) -> None:
-        self.records.put(
-            seq, frame, [ObjectResult(i, 0.5, (0, 0, 1, 1), Rle(f"{mark}{seq}-{frame}-{i}", 1, 1)) for i in ids]
-        )
+        results = [ObjectResult(i, 0.5, (0, 0, 1, 1), Rle(f"{mark}{seq}-{frame}-{i}", 1, 1)) for i in ids]
+        self._apply([Put(seq, frame, tuple(results))])
 
     def seen(self) -> dict[tuple[int, int], str]:
         return {
@@ -83,10 +98,10 @@ def test_undo_and_redo_of_everything_are_as_if_never_done_and_as_done():
         lambda: book.prompt(2, 1),
         lambda: book.prompt(3, 2),
         lambda: book.propagate(2, 6, 1, 2),
-        lambda: book.log.append(RenameAction(1, name="Ball")),
+        lambda: book.append(RenameAction(1, name="Ball")),
         lambda: book.prompt(4, 1),
-        lambda: book.log.append(RemoveAction(2)),
-        lambda: book.log.append(ResetAction()),
+        lambda: book.append(RemoveAction(2)),
+        lambda: book.append(ResetAction()),
         lambda: book.prompt(0, 3),
     ]
     names = [{}]
@@ -97,10 +112,10 @@ def test_undo_and_redo_of_everything_are_as_if_never_done_and_as_done():
     for at in range(len(steps), 0, -1):
         assert book.seen() == states[at]
         assert {i: o.name for i, o in book.log.view.objects.items()} == names[at]
-        book.log.undo()
+        book.undo()
     assert book.seen() == {}
     for at in range(1, len(steps) + 1):
-        book.log.redo()
+        book.redo()
         assert book.seen() == states[at]
 
 
@@ -108,26 +123,26 @@ def test_a_new_edit_drops_what_could_be_redone_and_its_seqs_are_not_used_again()
     book = Book()
     book.prompt(0, 1)
     dropped = book.prompt(0, 2)
-    book.log.undo()
+    book.undo()
     assert book.log.can_redo
     assert book.prompt(0, 3) > dropped
     assert not book.log.can_redo
     assert [e.seq for e in book.log.edits] == [1, 3]
     assert 2 not in book.records.births()
     with pytest.raises(Conflict, match="nothing to redo"):
-        book.log.redo()
+        book.redo()
 
 
 def test_an_empty_log_has_nothing_to_undo():
     with pytest.raises(Conflict) as caught:
-        Book().log.undo()
+        Book().undo()
     assert caught.value.code == "nothing_to_undo"
 
 
 def test_reset_clears_what_was_before_it_only():
     book = Book()
     book.prompt(0, 1)
-    book.log.append(ResetAction())
+    book.append(ResetAction())
     assert book.seen() == {}
     book.prompt(0, 2)
     assert set(book.log.view.objects) == {2}
@@ -136,9 +151,9 @@ def test_reset_clears_what_was_before_it_only():
 def test_an_edit_that_came_to_nothing_is_taken_back_from_the_middle():
     book = Book()
     book.prompt(0, 1)
-    seq = book.log.append(PropagateAction("r", "forward", 0, (0, 3), (1,))).seq
-    book.log.append(RenameAction(1, name="Ball"))
-    book.log.retract(seq)
+    seq = book.append(PropagateAction("r", "forward", 0, (0, 3), (1,)))
+    book.append(RenameAction(1, name="Ball"))
+    book.drop(seq)
     assert [e.kind for e in book.log.edits] == ["prompt", "rename"]
     assert book.log.view.objects[1].name == "Ball"
 

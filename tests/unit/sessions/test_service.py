@@ -189,7 +189,7 @@ def test_remove_and_reset_can_be_undone(session):
 
 def test_rename(service, session):
     prompt(session)
-    service.rename(session.id, ME, 1, name=" Ball ", label="toy", color="#112233")
+    done(service.rename(session.id, ME, 1, name=" Ball ", label="toy", color="#112233"))
     assert wire.info_out(session.objects[1]) == {"id": 1, "name": "Ball", "label": "toy", "color": "#112233"}
     for bad in ({"name": " "}, {"color": "red"}, {"name": "x" * 101}):
         with pytest.raises(InvalidInput):
@@ -285,23 +285,41 @@ def test_a_full_service_parks_the_longest_idle_session_and_refuses_when_all_are_
         done(future)
     for session in sessions:
         service.close(session.id, ME)
-    service.frames.close()
+    service.suspend()
 
 
-def test_idle_sessions_end_and_free_what_they_held(tmp_path, clip, fake_pool: Pool):
+def test_idle_sessions_are_parked_and_then_deleted_with_all_they_held(tmp_path, clip, fake_pool: Pool):
     now = [0.0]
-    service = Service(make_settings(tmp_path, session_timeout_seconds=100), fake_pool, clock=lambda: now[0])
+    limits = {"session_timeout_seconds": 100, "session_retention_seconds": 1000}
+    service = Service(make_settings(tmp_path, **limits), fake_pool, clock=lambda: now[0])
     before = fake_pool.status()[0].sessions
     video = service.upload(clip, "a.mp4", ME)
+    passing = service.upload(clip, "b.mp4", ME, passing=True)
     idle, used = service.start_session(video, ME), service.start_session(video, ME)
+    short = service.start_session(passing, ME, keep_video=False)
+    prompt(idle)
+    seen = stored(idle)
     now[0] = 90.0
     service.get(used.id, ME)
     now[0] = 110.0
-    assert service.sweep() == [idle.id]
-    assert [s.id for s in service.list_sessions(ME)] == [used.id]
+    assert service.sweep() == []
+    assert [s.status for s in service.list_sessions(ME)] == ["parked", "ready", "parked"]
     assert fake_pool.status()[0].sessions == before + 1
-    service.close(used.id, ME)
-    service.frames.close()
+    assert not idle.loaded
+    # The next use brings it back with everything it had.
+    assert stored(service.get(idle.id, ME)) == seen
+    now[0] = 1095.0
+    assert service.sweep() == [used.id, short.id]
+    assert [s.id for s in service.list_sessions(ME)] == [idle.id]
+    assert passing.path.exists() is False
+    now[0] = 1111.0
+    assert service.sweep() == [idle.id]
+    assert video.path.exists()
+    now[0] = 2112.0
+    service.sweep()
+    assert not video.path.exists()
+    assert fake_pool.status()[0].sessions == before
+    service.suspend()
 
 
 def test_what_was_handed_out_is_deleted_after_a_while(tmp_path, fake_pool: Pool):
@@ -317,4 +335,4 @@ def test_what_was_handed_out_is_deleted_after_a_while(tmp_path, fake_pool: Pool)
     now[0] = 3600.0
     service.sweep()
     assert not handed.parent.exists()
-    service.frames.close()
+    service.suspend()
