@@ -23,12 +23,11 @@ def free_port() -> int:
 
 
 @contextmanager
-def running_server(data_dir: Path, **environment: str) -> Iterator[str]:
-    """Start `python app.py`, wait until an engine is ready, yield its address, and end it.
+def server_process(data_dir: Path, port: int, **environment: str) -> Iterator[subprocess.Popen[bytes]]:
+    """`python app.py` on a port, once an engine is ready; ended afterwards, unless it has ended by then.
 
     The server's output is kept in `server.log` in the data folder and shown when it does not start.
     """
-    port = free_port()
     data_dir.mkdir(parents=True, exist_ok=True)
     log = data_dir / "server.log"
     env = os.environ | {
@@ -39,11 +38,11 @@ def running_server(data_dir: Path, **environment: str) -> Iterator[str]:
         "PYTHONUNBUFFERED": "1",
         **environment,
     }
-    with log.open("wb") as out:
+    with log.open("ab") as out:
         process = subprocess.Popen([sys.executable, "app.py"], cwd=ROOT, env=env, stdout=out, stderr=out)
         try:
             _wait(process, f"http://127.0.0.1:{port}", log)
-            yield f"http://127.0.0.1:{port}"
+            yield process
         finally:
             process.terminate()
             try:
@@ -51,6 +50,14 @@ def running_server(data_dir: Path, **environment: str) -> Iterator[str]:
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait(15)
+
+
+@contextmanager
+def running_server(data_dir: Path, **environment: str) -> Iterator[str]:
+    """A `server_process` on a free port; its address."""
+    port = free_port()
+    with server_process(data_dir, port, **environment):
+        yield f"http://127.0.0.1:{port}"
 
 
 def _wait(process: subprocess.Popen[bytes], address: str, log: Path) -> None:

@@ -216,6 +216,7 @@ class RunStatus(BaseModel):
     frames_per_second: float
     error: str | None
     code: str | None
+    resumable: bool = Field(description="whether a propagate with `resume` goes on with it")
 
 
 class Status(BaseModel):

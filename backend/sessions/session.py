@@ -157,6 +157,11 @@ class Session:
         return "error" if self._runner.failed else "ready"
 
     @property
+    def resumable(self) -> bool:
+        """Whether the last propagation did not come to its end, and can be gone on with."""
+        return self._runner.resumable
+
+    @property
     def interrupted(self) -> bool:
         """Whether the server's end cut its last propagation off, and nothing has changed it since."""
         if self.run is not None:

@@ -165,7 +165,7 @@ def status_out(session: Session, retention_seconds: float, engine: str, queue_po
             "video_info": video_out(session.video),
             "can_undo": session.log.can_undo,
             "can_redo": session.log.can_redo,
-            "run": run_out(run) if run else None,
+            "run": run_out(run) | {"resumable": session.resumable} if run else None,
         }
 
 

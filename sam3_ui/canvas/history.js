@@ -20,7 +20,7 @@ function describe(edit, state, firsts) {
   }
   if (edit.kind === "propagate") {
     const live = isRunning(state) && edit.run_id === state.run.run_id;
-    const end = live ? "" : { cancelled: ", stopped", error: ", failed", failed: ", failed" }[edit.outcome] ?? "";
+    const end = live ? "" : { cancelled: ", stopped", error: ", failed", failed: ", failed", interrupted: ", interrupted" }[edit.outcome] ?? "";
     const all = (edit.obj_ids?.length ?? 0) === 0 || edit.obj_ids.length >= state.objects.length;
     const where = edit.frames ? `${edit.frames[0]}–${edit.frames[1]}` : "";
     return ["right", `${live ? "Propagating" : "Propagated"} ${all && state.objects.length > 1 ? "all " : ""}${WAYS[edit.direction] ?? ""}${end}`, !all || state.objects.length === 1, where];

@@ -22,8 +22,16 @@ export function mountRunBox(app) {
     return `<div class="sh">Propagate<span class="grow"></span>${state.range ? `<button class="ib" data-do="wholeRange" title="Back to the page's own range" aria-label="Reset the range">${icon("reset", "s")}</button>` : ""}</div><div class="runb">
       <div class="seg" role="radiogroup" aria-label="Direction">${way("backward", "Back", "left")}${way("both", "Both", "both")}${way("forward", "Forward", "right")}</div>
       <div class="kv"><span class="muted hide-s">Frames</span><input class="num" type="number" min="0" max="${end}" data-range="0" data-key="r0" value="${work.first}" aria-label="First frame"><span class="muted">to</span><input class="num" type="number" min="0" max="${end}" data-range="1" data-key="r1" value="${work.last}" aria-label="Last frame"><button class="dd" style="margin-left:auto" data-do="runTarget" data-key="rt" aria-haspopup="menu" ${state.objects.length ? "" : "disabled"}><span class="clip">${esc(chosen(work.ids))}</span>${icon("car", "s")}</button></div>
-      <button class="btn pri big" data-do="propagate" data-key="go" ${work.possible ? "" : "disabled"}>Propagate ${count(work.frames, "frame")}<kbd class="hide-s">Ctrl Enter</kbd></button>
+      ${unfinished()}<button class="btn pri big" data-do="propagate" data-key="go" ${work.possible ? "" : "disabled"}>Propagate ${count(work.frames, "frame")}<kbd class="hide-s">Ctrl Enter</kbd></button>
       <div class="muted sm under">${under}</div></div>`;
+  }
+
+  /** What to do about a run that was stopped, failed, or was cut off by the server's end. */
+  function unfinished() {
+    const run = state.run;
+    if (!run?.resumable) return "";
+    const what = { interrupted: "Interrupted", error: "Failed" }[run.state] ?? "Stopped";
+    return `<div class="kv sm" role="status"><span class="muted">${what} after <span class="mono">${run.done}</span> of ${count(run.total, "frame")}</span><button class="btn" style="margin-left:auto" data-do="resume" data-key="resume">Resume</button></div>`;
   }
 
   function running() {
@@ -70,6 +78,7 @@ export function mountRunBox(app) {
     direction: (button) => store.set({ direction: button.dataset.way, range: null }),
     wholeRange: () => store.set({ range: null }),
     propagate: () => app.runs.start(),
+    resume: () => app.runs.resume(),
     stop: () => app.runs.stop(),
     runTarget(button) {
       const now = plan(state).target;

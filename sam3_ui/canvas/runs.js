@@ -71,7 +71,7 @@ export function createRuns(app) {
     const kept = seen ? ` Everything up to frame ${last} is kept.` : "";
     const resume = !refused && plan(state).possible;
     app.toast.error(refused ? "Propagation did not start" : `Propagation stopped at frame ${last}`, `${message.error ?? "The run ended with an error."}${kept}`, resume
-      ? [{ label: `Resume from ${last}`, primary: true, run: () => start() }]
+      ? [{ label: `Resume from ${last}`, primary: true, run: () => (state.run?.resumable ? resumeRun() : start()) }]
       : []);
   }
 
@@ -95,8 +95,20 @@ export function createRuns(app) {
     app.say(`Propagating ${who}, ${work.frames} frames.`);
   }
 
+  /** Go on with the last run, which did not come to its end. */
+  function resumeRun() {
+    if (!state.run?.resumable || isRunning(state)) return;
+    app.player.pause();
+    app.toast.clear();
+    queue = [];
+    store.set({ run: { ...state.run, state: "queued", resumable: false }, following: true });
+    app.say(`Going on from frame ${state.run.frame_index ?? state.run.start_frame_index}.`);
+    watch({ resume: true });
+  }
+
   return {
     start,
+    resume: resumeRun,
     async stop() {
       if (!isRunning(state)) return;
       stopped = true;
