@@ -18,6 +18,7 @@ from backend.api.app import create_api
 from backend.engines.devices import gpus
 from backend.engines.registry import choose
 from backend.errors import ServiceError
+from backend.media.disk import hold_folder
 from backend.sessions.service import Service
 from backend.settings import ROOT, Settings
 from backend.workers.pool import Pool
@@ -103,12 +104,16 @@ def serve() -> None:
             f"Port {settings.server_port} can't be taken ({reason}). Set SERVER_PORT to another."
         ) from None
     try:
+        # Until the process ends: two servers would write over each other's sessions.
+        lock = hold_folder(settings.data_dir)
         app = create_app(settings)
     except ServiceError as error:
         raise SystemExit(error.sentence) from None
     config = uvicorn.Config(app, log_level=settings.log_level.lower(), access_log=False, ws_max_size=64_000_000)
     server = AnnouncingServer(config, app.state.service)
     server.run(sockets=[sock])
+    if lock is not None:
+        lock.close()
     if server.failure:
         raise SystemExit(server.failure.sentence)
 

@@ -48,6 +48,17 @@ async def start(service: ServiceDep, owner: OwnerDep, body: s.StartBody) -> s.St
     return s.Started(**wire.started_out(await start_session(service, owner, **body.model_dump())))
 
 
+@router.post("/session/import")
+async def import_session(
+    service: ServiceDep,
+    owner: OwnerDep,
+    file: Annotated[UploadFile, File(description="what the export “session” wrote, here or on another machine")],
+) -> s.Started:
+    """Open a session that was exported to a file, as a new session with all its history."""
+    session = await run_in_threadpool(service.import_session, file.file, file.filename or "session", owner)
+    return s.Started(**wire.started_out(session))
+
+
 @router.get("/sessions")
 async def sessions(service: ServiceDep, owner: OwnerDep) -> s.Sessions:
     """The caller's own sessions."""

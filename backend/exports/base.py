@@ -23,7 +23,7 @@ class ExportSource:
     `timestamps` holds the source's own time of each frame in seconds. `result` gives the visible
     stored result of a frame, None where it was never computed. `stale(obj_id, frame_index)` says
     that an object's stored mask on a frame is out of date. `open_frames` opens the video's
-    pictures.
+    pictures. `save` writes the whole session to a file.
     """
 
     video: Video
@@ -32,6 +32,7 @@ class ExportSource:
     result: Callable[[int], FrameResult | None]
     stale: Callable[[int, int], bool]
     open_frames: Callable[[], AbstractContextManager[FrameSource]]
+    save: Callable[[Path], None]
 
 
 class ExportFormat(Protocol):

@@ -6,10 +6,11 @@ from backend.errors import NotFound
 from backend.exports.base import ExportFormat, ExportSource
 from backend.exports.coco import CocoRleJson
 from backend.exports.overlay_video import OverlayMp4
+from backend.exports.session_file import SessionFile
 
 __all__ = ["FORMATS", "ExportFormat", "ExportSource", "get"]
 
-_ALL: tuple[ExportFormat, ...] = (CocoRleJson(), OverlayMp4())
+_ALL: tuple[ExportFormat, ...] = (CocoRleJson(), OverlayMp4(), SessionFile())
 
 FORMATS: dict[str, ExportFormat] = {fmt.name: fmt for fmt in _ALL}
 

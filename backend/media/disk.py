@@ -7,8 +7,9 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import IO
 
-from backend.errors import DiskFull
+from backend.errors import Conflict, DiskFull
 
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 _LOCKED = frozenset({errno.EROFS, errno.EACCES, errno.EPERM})
@@ -30,6 +31,35 @@ def disk_errors() -> Iterator[None]:
         yield
     except OSError as error:
         raise disk_error(error) from error
+
+
+def hold_folder(folder: Path) -> IO[str] | None:
+    """Take a folder for this process alone, until the file that is returned is closed or the process ends.
+
+    Returns:
+        The open lock file; None where the folder can't be written, so that nobody else can write it either.
+
+    Raises:
+        Conflict: another process has it (`folder_taken`).
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = (folder / "lock").open("a")
+    except OSError:
+        return None
+    try:
+        import fcntl
+    except ImportError:
+        # Windows has other locks; there nothing keeps two servers apart.
+        return lock
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        lock.close()
+        raise Conflict(
+            "Another server uses this DATA_DIR: stop it, or set DATA_DIR to another folder.", "folder_taken"
+        ) from error
+    return lock
 
 
 def sync(path: Path) -> None:

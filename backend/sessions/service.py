@@ -16,6 +16,7 @@ from concurrent.futures import Future
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import partial
 from pathlib import Path
 from typing import BinaryIO
 
@@ -33,6 +34,7 @@ from backend.media.frames import FrameCache
 from backend.media.library import Library
 from backend.media.reader import open_frames
 from backend.sessions import wire
+from backend.sessions.bundle import changes_of, opened_bundle, video_facts, write_bundle
 from backend.sessions.capacity import Capacity
 from backend.sessions.expiry import Sweeper
 from backend.sessions.session import Session
@@ -215,6 +217,50 @@ class Service:
                 self.library.release(video.id)
             raise
         return session
+
+    def import_session(self, source: BinaryIO, name: str, owner: str) -> Session:
+        """A new session from a file that the export `session` wrote, here or elsewhere.
+
+        Args:
+            source: the file's data.
+            name: the client's name of the file.
+
+        Raises:
+            InvalidInput: it is no such file, or its parts don't fit together (`invalid_session_file`).
+            TooLarge, InvalidMedia, DiskFull: as of an upload.
+            StorageUnavailable: it can't be kept.
+        """
+        most = self.library.limits.max_bytes
+        with disk_errors(), tempfile.TemporaryDirectory(prefix=EXPORTS, dir=self._outputs()) as folder:
+            path = Path(folder) / "session"
+            with path.open("xb") as out:
+                shutil.copyfileobj(source, out)
+            with opened_bundle(path, most) as (record, file):
+                fps, title = video_facts(record)
+                video = self.library.add_file(file, title or name, owner, fps, passing=True)
+                try:
+                    row = SessionRow(secrets.token_urlsafe(16), owner, video, keeps_video=False, used=self._now())
+                    changes = changes_of(record, video)
+                    self.library.hold(video.id)
+                except BaseException:
+                    self.library.delete(video.id)
+                    raise
+        session = self._session(row, self._store)
+        session.dormant()
+        try:
+            _wait(lambda on_stored: self._store.create(row, on_stored, changes))
+            session.load()
+        except BaseException:
+            self.library.release(video.id)
+            self.library.delete(video.id)
+            raise
+        with self._lock:
+            self._sessions[row.id] = session
+        return session
+
+    def _outputs(self) -> Path:
+        self.settings.outputs.mkdir(parents=True, exist_ok=True)
+        return self.settings.outputs
 
     def get(self, session_id: str, owner: str) -> Session:
         """A session by its id, its records loaded: from the disk, where nobody has used it for long.
@@ -403,8 +449,7 @@ class Service:
         session = self.get(session_id, owner)
         fmt = exports.get(format_name)
         with disk_errors():
-            self.settings.outputs.mkdir(parents=True, exist_ok=True)
-            folder = Path(tempfile.mkdtemp(prefix=EXPORTS, dir=self.settings.outputs))
+            folder = Path(tempfile.mkdtemp(prefix=EXPORTS, dir=self._outputs()))
         target = folder / f"{safe_stem(session.video.name)}{fmt.extension}"
         try:
             with disk_errors():
@@ -449,6 +494,7 @@ class Service:
             result=result,
             stale=stale,
             open_frames=frames,
+            save=partial(write_bundle, session),
         )
 
     # --- the server ------------------------------------------------------------------------------

@@ -35,6 +35,7 @@ export function createApi(base, onConnection, onLocked) {
 
   return {
     url,
+    importPath: "api/v1/video/session/import",
     config: () => json("api/v1/config"),
     models: () => json("models/info"),
     health: () => json("health"),
@@ -57,11 +58,11 @@ export function createApi(base, onConnection, onLocked) {
     frame: async (sid, n, width, options) => (await send(`${session(sid)}/frame/${n}?width=${width}`, options)).blob(),
     exportUrl: (sid, name) => url(`${session(sid)}/export/${name}`).href,
 
-    /** Send a file; `onProgress(loaded, total)`. Returns { done: Promise, abort }. */
-    upload(file, onProgress) {
+    /** Send a file, a session's too (`path`); `onProgress(loaded, total)`. Returns { done: Promise, abort }. */
+    upload(file, onProgress, path = "api/v1/video/upload") {
       const request = new XMLHttpRequest();
       const done = new Promise((resolve, reject) => {
-        request.open("POST", url("api/v1/video/upload"));
+        request.open("POST", url(path));
         request.responseType = "json";
         request.upload.onprogress = (e) => onProgress(e.loaded, e.total);
         request.onload = () => {

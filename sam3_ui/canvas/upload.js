@@ -5,6 +5,7 @@ import { zipFiles } from "./zip.js";
 const VIDEO = ["mp4", "mov", "webm", "mkv", "avi", "m4v", "gif", "zip"];
 const IMAGE = ["jpg", "jpeg", "png", "webp", "bmp"];
 const extension = (name) => name.slice(name.lastIndexOf(".") + 1).toLowerCase();
+const SESSION = ".sam3.zip"; // a session that was exported to a file
 const MB = 1e6;
 
 export function mountUpload(app) {
@@ -44,13 +45,16 @@ export function mountUpload(app) {
     const started = performance.now();
     app.toast.clear();
     store.set({ view: "loading", upload: { name: file.name, phase: "sending", loaded: 0, total: file.size, started } });
+    const saved = file.name.toLowerCase().endsWith(SESSION);
     current = api.upload(file, (loaded, total) => {
       if (mine !== ticket) return;
       store.set({ upload: { name: file.name, phase: loaded < total ? "sending" : "reading", loaded, total, started } });
-    });
+    }, saved ? api.importPath : undefined);
     try {
       const reply = await current.done;
-      if (mine === ticket) await startFrom({ video_id: reply.video_id }, file.name, mine);
+      if (mine !== ticket) return undefined;
+      if (saved) await app.session.open(reply.session_id);
+      else await startFrom({ video_id: reply.video_id }, file.name, mine);
     } catch (error) {
       if (mine === ticket) fail(file.name, error);
     }

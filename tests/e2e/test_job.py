@@ -154,6 +154,24 @@ def test_export_downloads_the_masks(person: Person) -> None:
     assert data["annotations"]
 
 
+def test_a_session_s_file_opens_as_that_session(person: Person, tmp_path: Path) -> None:
+    person.sample().click(0.3, 0.3).settled()
+    person.find("things").settled()
+    before = person.objects()
+    person.page.get_by_role("button", name="Export").click()
+    with person.page.expect_download() as download:
+        person.page.get_by_role("menuitem").filter(has_text="Session").click()
+    assert download.value.suggested_filename == "sample.sam3.zip"
+    file = tmp_path / download.value.suggested_filename
+    download.value.save_as(file)
+    old = person.state("sid")
+    person.page.locator("[data-part=file]").set_input_files(file)
+    person.until("s.sid && s.sid !== arg && s.shown >= 0", old)
+    assert person.objects() == before
+    assert [e["kind"] for e in person.state("edits")] == ["prompt", "prompt"]
+    assert person.state("info")["name"] == "sample.mp4"
+
+
 def test_a_real_video_is_uploaded_scrubbed_and_played(person: Person, bikes: Path) -> None:
     person.upload(bikes)
     info = person.state("info")

@@ -52,6 +52,7 @@ def source_of(video: Video, timestamps: tuple[float, ...]) -> ExportSource:
         result=lambda index: result_of(video, index),
         stale=lambda obj_id, index: (obj_id, index) == (2, STALE),
         open_frames=lambda: open_frames(video),
+        save=lambda target: None,
     )
 
 

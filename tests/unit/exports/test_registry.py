@@ -11,7 +11,7 @@ from backend.exports.registry import FORMATS, ExportSource, get
 
 
 def test_the_formats_there_are() -> None:
-    assert list(FORMATS) == ["coco_rle_json", "overlay_mp4"]
+    assert list(FORMATS) == ["coco_rle_json", "overlay_mp4", "session"]
     for name, fmt in FORMATS.items():
         assert fmt.name == name
         assert fmt is get(name)
@@ -22,7 +22,7 @@ def test_the_formats_there_are() -> None:
 
 
 def test_an_unknown_format_names_those_there_are() -> None:
-    with pytest.raises(NotFound, match="coco_rle_json, overlay_mp4") as caught:
+    with pytest.raises(NotFound, match="coco_rle_json, overlay_mp4, session") as caught:
         get("../x")
     assert caught.value.code == "unknown_format"
 
@@ -40,14 +40,18 @@ def test_options_are_checked_before_a_file_is_made(
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("name", FORMATS)
+MASKS = [name for name in FORMATS if name != "session"]
+"""The formats that are made of masks, frame by frame."""
+
+
+@pytest.mark.parametrize("name", MASKS)
 def test_an_object_that_is_not_there(source: ExportSource, tmp_path: Path, name: str) -> None:
     with pytest.raises(NotFound) as caught:
         get(name).write(source, tmp_path / "out", {"objects": "1, 3"})
     assert caught.value.code == "unknown_object"
 
 
-@pytest.mark.parametrize("name", FORMATS)
+@pytest.mark.parametrize("name", MASKS)
 def test_progress_grows_to_one(source: ExportSource, tmp_path: Path, name: str) -> None:
     seen: list[float] = []
     get(name).write(source, tmp_path / f"out{get(name).extension}", {}, seen.append)
