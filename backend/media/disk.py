@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from backend.errors import DiskFull
 
@@ -28,3 +29,12 @@ def disk_errors() -> Iterator[None]:
         yield
     except OSError as error:
         raise disk_error(error) from error
+
+
+def disk_usage(path: Path) -> int:
+    """The bytes of a file, or of the files right in a folder; a link's target is not counted."""
+    if path.is_symlink():
+        return 0
+    if path.is_dir():
+        return sum(file.lstat().st_size for file in path.iterdir())
+    return path.stat().st_size

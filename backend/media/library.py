@@ -24,10 +24,11 @@ from typing import BinaryIO
 from backend.domain import Video
 from backend.errors import NotFound, TooLarge
 from backend.media.archive import is_zip, unpack_frames
-from backend.media.disk import disk_errors
+from backend.media.disk import disk_errors, disk_usage
 from backend.media.index import sidecar
 from backend.media.limits import Limits, limits_from
 from backend.media.probe import check_fps, probe
+from backend.media.quota import Quota, Taking
 from backend.media.records import (
     OnProgress,
     Progress,
@@ -37,6 +38,7 @@ from backend.media.records import (
     video_from_record,
     video_record,
 )
+from backend.owners import may_open
 from backend.settings import Settings
 
 _INCOMING = "incoming"
@@ -54,6 +56,8 @@ class _Entry:
     owner: str
     used: float
     """When it was last asked for, in seconds of the wall clock."""
+    size: int
+    """What it takes on disk, in bytes."""
 
 
 class Library:
@@ -68,6 +72,7 @@ class Library:
         self._holds: Counter[str] = Counter()
         self._doomed: set[str] = set()
         self._taking_in: set[Path] = set()
+        self._quota = Quota(settings.max_stored_mb_per_owner * 1_000_000)
 
     @property
     def limits(self) -> Limits:
@@ -95,21 +100,22 @@ class Library:
             TooLarge: `upload_too_large`, as soon as the limit is passed; and what `probe` raises.
             InvalidMedia: not media that can be read; `unsafe_archive`; and what `probe` raises.
             DiskFull: it can't be stored.
+            TooMany: it is more than its owner may keep (`storage_quota`), as soon as that is passed.
         """
         check_fps(fps)
         tell = Progress(on_progress)
-        with self._incoming() as folder:
+        with self._incoming() as folder, self._counted(owner) as taking:
             stored = folder / _SOURCE
             if isinstance(source, Path):
                 with source.open("rb") as file:
-                    self._receive(file, stored, tell.part(0, _COPIED))
+                    self._receive(file, stored, taking, tell.part(0, _COPIED))
             else:
-                self._receive(source, stored, tell.part(0, _COPIED))
+                self._receive(source, stored, taking, tell.part(0, _COPIED))
             if is_zip(stored):
                 packed = stored.rename(folder / "packed")
                 self._unpack(packed, stored, tell.part(_COPIED, 0.6))
                 packed.unlink()
-            return self._finish(folder, stored, name, owner, fps, tell.part(0.6, 1))
+            return self._finish(folder, stored, name, owner, taking, fps, tell.part(0.6, 1))
 
     def add_path(
         self, path_text: str, owner: str, fps: Fraction | None = None, on_progress: OnProgress | None = None
@@ -129,13 +135,13 @@ class Library:
         check_fps(fps)
         path = self._below_roots(path_text)
         tell = Progress(on_progress)
-        with self._incoming() as folder:
+        with self._incoming() as folder, self._counted(owner) as taking:
             stored = folder / _SOURCE
             if path.is_file() and is_zip(path):
                 self._unpack(path, stored, tell.part(0, 0.5))
             else:
                 stored.symlink_to(path)
-            return self._finish(folder, stored, path.name, owner, fps, tell.part(0.5, 1))
+            return self._finish(folder, stored, path.name, owner, taking, fps, tell.part(0.5, 1))
 
     @contextmanager
     def _incoming(self) -> Iterator[Path]:
@@ -152,7 +158,17 @@ class Library:
             with self._lock:
                 self._taking_in.discard(folder)
 
-    def _receive(self, source: BinaryIO, target: Path, on_progress: OnProgress) -> None:
+    @contextmanager
+    def _counted(self, owner: str) -> Iterator[Taking]:
+        """What an upload takes of its owner's share, given back where it fails."""
+        taking = Taking(self._quota, owner)
+        try:
+            yield taking
+        except BaseException:
+            taking.give_back()
+            raise
+
+    def _receive(self, source: BinaryIO, target: Path, taking: Taking, on_progress: OnProgress) -> None:
         total = bytes_left(source)
         limit = self._limits.max_bytes
         received = 0
@@ -161,6 +177,7 @@ class Library:
                 received += len(chunk)
                 if received > limit:
                     raise TooLarge(f"The file is too large: {limit / 1e6:g} MB are allowed.", "upload_too_large")
+                taking.take(len(chunk))
                 out.write(chunk)
                 if total:
                     on_progress(min(1.0, received / total))
@@ -170,9 +187,17 @@ class Library:
         unpack_frames(archive, folder, self._limits, on_progress)
 
     def _finish(
-        self, folder: Path, stored: Path, name: str, owner: str, fps: Fraction | None, on_progress: OnProgress
+        self,
+        folder: Path,
+        stored: Path,
+        name: str,
+        owner: str,
+        taking: Taking,
+        fps: Fraction | None,
+        on_progress: OnProgress,
     ) -> Video:
         """Probe what was taken in and let it appear."""
+        taking.settle(disk_usage(stored))
         found = probe(stored, self._limits, fps, on_progress)
         if found.kind == "video":
             sidecar(stored).write_bytes(found.index.to_bytes())
@@ -181,7 +206,7 @@ class Library:
         (folder / _META).write_text(json.dumps(video_record(video, owner)))
         folder.rename(self._folder / video_id)
         with self._lock:
-            self._entries[video_id] = _Entry(video, owner, time.time())
+            self._entries[video_id] = _Entry(video, owner, time.time(), taking.count)
         on_progress(1.0)
         return video
 
@@ -207,7 +232,7 @@ class Library:
         """
         with self._lock:
             entry = self._entry(video_id)
-            if entry is None or entry.owner != owner:
+            if entry is None or not may_open(owner, entry.owner):
                 raise _unknown()
             entry.used = time.time()
             return entry.video
@@ -244,7 +269,7 @@ class Library:
         with self._lock:
             if self._entry(video_id) is None:
                 return
-            del self._entries[video_id]
+            self._forget(video_id)
             (self._folder / video_id / _META).unlink(missing_ok=True)
             if video_id in self._holds:
                 self._doomed.add(video_id)
@@ -265,7 +290,7 @@ class Library:
                 if not _ID.fullmatch(video_id) or video_id in self._holds or video_id in self._doomed:
                     continue
                 if self._unwanted(video_id, unused_seconds):
-                    self._entries.pop(video_id, None)
+                    self._forget(video_id)
                     (folder / _META).unlink(missing_ok=True)
                     left.append(folder)
         for folder in left:
@@ -287,11 +312,20 @@ class Library:
         meta = self._folder / video_id / _META
         try:
             fields = json.loads(meta.read_text())
-            entry = _Entry(video_from_record(fields, meta.with_name(_SOURCE)), fields["owner"], meta.stat().st_mtime)
+            source = meta.with_name(_SOURCE)
+            video = video_from_record(fields, source)
+            entry = _Entry(video, fields["owner"], meta.stat().st_mtime, disk_usage(source))
         except (OSError, ValueError, KeyError, TypeError):
             return None
+        self._quota.note(entry.owner, entry.size)
         self._entries[video_id] = entry
         return entry
+
+    def _forget(self, video_id: str) -> None:
+        """The lock is held."""
+        entry = self._entries.pop(video_id, None)
+        if entry is not None:
+            self._quota.note(entry.owner, -entry.size)
 
     def _remove(self, video_id: str) -> None:
         # What can't be removed now has no meta.json any more, so a later sweep takes it.

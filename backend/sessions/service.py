@@ -27,9 +27,12 @@ from backend.masks.overlay import Layer, draw
 from backend.media.frames import FrameCache
 from backend.media.library import Library
 from backend.media.reader import open_frames
+from backend.owners import LOCAL_OWNER as LOCAL_OWNER
+from backend.owners import is_ticket, may_open
 from backend.sessions import wire
 from backend.sessions.capacity import Capacity
 from backend.sessions.expiry import Sweeper
+from backend.sessions.quota import check_sessions
 from backend.sessions.session import Session
 from backend.sessions.store import MemoryStore, Store
 from backend.settings import Settings
@@ -40,8 +43,6 @@ COLOR = re.compile(r"#[0-9a-fA-F]{6}")
 MAX_NAME = 100
 EXPORT_SECONDS = 3600.0
 """How long an export that was handed to Gradio is kept."""
-LOCAL_OWNER = "local"
-"""The owner where there is only one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,14 +123,21 @@ class Service:
         Raises:
             InvalidInput: an id of the wrong form, GPUs that sessions can't have.
             Conflict: the id is taken (`session_exists`).
-            TooMany: no place is free.
+            TooMany: no place is free, or the owner has too many (`session_quota`).
         """
         if session_id is not None and not SESSION_ID.fullmatch(session_id):
             raise InvalidInput("A session_id has 1 to 64 letters, digits, _ or -.", "invalid_session_id")
+        if session_id is not None and is_ticket(owner):
+            raise InvalidInput(
+                "Leave session_id out: on this server the id it makes is what lets you back into the session.",
+                "session_id_not_allowed",
+            )
         session_id = session_id or secrets.token_urlsafe(16)
         with self._lock:
             if session_id in self._sessions:
                 raise Conflict(f"There is a session “{session_id}” already.", "session_exists")
+            owners = (s.owner for s in self._sessions.values())
+            check_sessions(owner, owners, self.settings.max_sessions_per_owner)
             records = self._store.create(session_id)
             session = Session(session_id, owner, video, records, self.pool, self._capacity.admit, self._clock)
             self._sessions[session_id] = session
@@ -153,13 +161,15 @@ class Service:
         """
         with self._lock:
             session = self._sessions.get(session_id)
-        if session is None or session.owner != owner or session.closed:
+        if session is None or not may_open(owner, session.owner) or session.closed:
             raise NotFound("There is no such session. It may have been closed.", "session_not_found")
         session.touch()
         return session
 
     def list_sessions(self, owner: str) -> list[Session]:
-        """The owner's sessions, oldest first."""
+        """The owner's sessions, oldest first. Tickets list nothing."""
+        if is_ticket(owner):
+            return []
         return sorted((s for s in self._all() if s.owner == owner and not s.closed), key=lambda s: s.created_at)
 
     def close(self, session_id: str, owner: str) -> int:
