@@ -132,8 +132,8 @@ class Endpoints:
         stored = None
         if video:
             path = uploaded_path(video)
-            if self._claims is not None:
-                self._claims.check("file", str(path), owner)
+            if self._claims is not None and not self._claims.has("file", str(path), owner):
+                raise NotFound("There is no such upload.", "video_not_found")
             stored = await asyncio.to_thread(self._service.upload, path, path.name, owner, frame_rate(fps))
         session = await begin_session(self._service, owner, fps=fps, stored=stored, **named)
         return wire.started_out(session)

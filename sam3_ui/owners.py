@@ -81,12 +81,16 @@ class Claims:
 
     def check(self, kind: str, name: str, owner: str) -> None:
         """Raises: NotFound: nobody named it, or somebody else."""
+        if not self.has(kind, name, owner):
+            raise _nothing()
+
+    def has(self, kind: str, name: str, owner: str) -> bool:
+        """Whether it is among what that owner named."""
         with self._lock:
-            owners = self._owners.get((kind, name), set())
-            if owner in owners:
+            found = owner in self._owners.get((kind, name), set())
+            if found:
                 self._owners.move_to_end((kind, name))
-                return
-        raise _nothing()
+            return found
 
 
 def _nothing() -> NotFound:

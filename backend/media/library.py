@@ -19,7 +19,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import BinaryIO
 
 from backend.domain import Video
 from backend.errors import NotFound, TooLarge
@@ -32,6 +31,7 @@ from backend.media.quota import Quota, Taking
 from backend.media.records import (
     OnProgress,
     Progress,
+    Readable,
     bytes_left,
     folders_in,
     new_video,
@@ -82,7 +82,7 @@ class Library:
 
     def add_file(
         self,
-        source: BinaryIO | Path,
+        source: Readable | Path,
         name: str,
         owner: str,
         fps: Fraction | None = None,
@@ -168,7 +168,7 @@ class Library:
             taking.give_back()
             raise
 
-    def _receive(self, source: BinaryIO, target: Path, taking: Taking, on_progress: OnProgress) -> None:
+    def _receive(self, source: Readable, target: Path, taking: Taking, on_progress: OnProgress) -> None:
         total = bytes_left(source)
         limit = self._limits.max_bytes
         received = 0

@@ -20,7 +20,7 @@ import numpy as np
 
 from backend.domain import FrameResult, ObjectInfo, Video
 from backend.engines.base import FrameSource
-from backend.errors import Conflict, EngineError, InvalidInput, NotFound, Unsupported
+from backend.errors import Conflict, EngineError, InvalidInput, NotFound
 from backend.exports import registry as exports
 from backend.masks import decode
 from backend.masks.overlay import Layer, draw
@@ -31,6 +31,7 @@ from backend.owners import LOCAL_OWNER as LOCAL_OWNER
 from backend.owners import is_ticket, may_open
 from backend.sessions import wire
 from backend.sessions.capacity import Capacity
+from backend.sessions.downloads import Downloads
 from backend.sessions.expiry import Sweeper
 from backend.sessions.quota import check_sessions
 from backend.sessions.session import Session
@@ -72,6 +73,7 @@ class Service:
         self.settings = settings
         self.pool = pool
         self.library = library or Library(settings)
+        self.downloads = Downloads(settings, self.library)
         self.frames = FrameCache(settings.frame_cache_mb * 1_000_000)
         self._store = store or MemoryStore()
         self._clock = clock
@@ -360,14 +362,6 @@ class Service:
         sessions = self._all()
         frames = sum(s.run.done for s in sessions if s.run)
         return Stats(time.monotonic() - self._started, len(sessions), frames)
-
-    def video_from_url(self) -> Video:
-        """Downloading is not part of this version.
-
-        Raises:
-            Unsupported: always.
-        """
-        raise Unsupported("This server takes no video_url. Upload the file instead.", "video_url_disabled")
 
 
 def safe_stem(name: str) -> str:

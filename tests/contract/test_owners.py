@@ -132,7 +132,6 @@ def test_to_others_a_session_s_routes_answer_as_if_it_did_not_exist(two: Two, se
 def test_to_others_its_sockets_close_with_4404(two: Two, session_id: str, kind: str):
     url = f"ws{two.address.removeprefix('http')}/api/v1/video/ws/{kind}/{session_id}"
     with connect(url, additional_headers=two.other) as socket:
-        socket.send("{}")
         assert json.loads(socket.recv())["code"] == "session_not_found"
         with pytest.raises(Exception, match="4404"):
             socket.recv()
@@ -190,10 +189,10 @@ def test_to_others_gradio_s_files_do_not_exist(two: Two, session_id: str, roots:
     assert httpx.get(url, headers=two.other).status_code == 404
     assert httpx.get(url, headers=two.one).status_code == 200
     video = {"path": path, "meta": {"_type": "gradio.FileData"}}
-    event_id = call_event(two.address, "start_session", [video], two.other).json()["event_id"]
+    event_id = call_event(two.address, "start_session", [video, *[None] * 7], two.other).json()["event_id"]
     assert "video_not_found" in events(two.address, "start_session", event_id, two.other).text
 
-    event_id = call_event(two.address, "export", [session_id], two.one).json()["event_id"]
+    event_id = call_event(two.address, "export", [session_id, "coco_rle_json", None], two.one).json()["event_id"]
     answer = events(two.address, "export", event_id, two.one).text
     exported = json.loads(answer.partition("data: ")[2].splitlines()[0])[0]
     url = f"{two.address}/gradio_api/file={exported['path']}"
@@ -232,7 +231,7 @@ def test_what_the_page_does_not_need_of_gradio_is_not_served(two: Two, route: st
 
 def test_gradio_fetches_no_address_that_a_file_names(two: Two):
     video = {"path": "http://127.0.0.1:9/a.mp4", "meta": {"_type": "gradio.FileData"}}
-    event_id = call_event(two.address, "start_session", [video], two.one).json()["event_id"]
+    event_id = call_event(two.address, "start_session", [video, *[None] * 7], two.one).json()["event_id"]
     assert "use video_url" in events(two.address, "start_session", event_id, two.one).text
 
 
