@@ -26,7 +26,10 @@ def _text_list(value: Any, separator: str) -> Any:
 class Settings(BaseSettings):
     """One field for each variable; its description is the help that the README's table shows."""
 
-    model_config = SettingsConfigDict(env_file=".env", extra="ignore", frozen=True, case_sensitive=False)
+    # What is wrong with a setting is said without its value: it may be a password.
+    model_config = SettingsConfigDict(
+        env_file=".env", extra="ignore", frozen=True, case_sensitive=False, hide_input_in_errors=True
+    )
 
     # The server
     server_host: str = Field(default="0.0.0.0" if ON_SPACE else "127.0.0.1", description="address to listen on")
@@ -39,7 +42,42 @@ class Settings(BaseSettings):
 
     # Who may do what
     require_api_key: bool = Field(default=False, description="refuse requests without a key of API_KEYS")
-    api_keys: Annotated[list[str], NoDecode] = Field(default=[], description="the valid keys, by comma")
+    api_keys: Annotated[list[str], NoDecode] = Field(default=[], repr=False, description="the valid keys, by comma")
+    page_logins: Annotated[list[str], NoDecode] = Field(
+        default=[],
+        repr=False,
+        description="who may log in, as `user:password`, by comma; without a login nothing is served",
+    )
+    tenancy: Literal["single", "per-visitor"] = Field(
+        default="per-visitor" if ON_SPACE else "single",
+        description="without keys and logins: one owner of everything, or each browser its own",
+    )
+    allowed_hosts: Annotated[list[str], NoDecode] = Field(
+        default=[],
+        description="names the server may be asked for by, by comma; default: any, but only this machine's own "
+        "where it listens on a loopback address",
+    )
+    frame_ancestors: Annotated[list[str], NoDecode] = Field(
+        default=["https://huggingface.co"] if ON_SPACE else [], description="origins that may embed the page, by comma"
+    )
+    trusted_proxies: int = Field(
+        default=1 if ON_SPACE else 0,
+        ge=0,
+        description="proxies in front of the server whose `X-Forwarded-For` is believed",
+    )
+    rate_limit_enabled: bool = Field(default=ON_SPACE, description="limit how often a client may ask")
+    rate_limit_requests_per_minute: int = Field(
+        default=100, ge=1, description="what changes or computes something; reads get sixty times as many"
+    )
+    failed_logins_per_minute: int = Field(
+        default=30, ge=1, description="wrong keys and passwords an address may send; always on"
+    )
+    max_sessions_per_owner: int = Field(
+        default=50 if ON_SPACE else 1000, ge=0, description="sessions an owner may keep; 0: any number"
+    )
+    max_stored_mb_per_owner: int = Field(
+        default=5000 if ON_SPACE else 100_000, ge=0, description="uploads an owner may keep, in MB; 0: any amount"
+    )
 
     # Where things lie
     data_dir: Path = Field(default=Path("data"), description="everything the service writes")
@@ -49,6 +87,7 @@ class Settings(BaseSettings):
         default=[ROOT / "assets"], description="folders that video_path may name, by colon"
     )
     allow_video_url: bool = Field(default=False, description="let a session start from a video_url")
+    video_url_timeout_seconds: float = Field(default=120, gt=0, description="longest download of a video_url")
 
     # Limits
     max_upload_size_mb: int = Field(default=100, ge=1, description="largest upload, in MB (10^6 bytes)")
@@ -110,10 +149,24 @@ class Settings(BaseSettings):
     feature_cache_ttl_seconds: float = Field(default=600, gt=0, description="how long, when nobody asks for it")
     max_cache_size_mb: int = Field(default=4096, ge=0, description="and how much of it a worker keeps, in MB")
 
-    @field_validator("cors_origins", "api_keys", mode="before")
+    @field_validator("cors_origins", "api_keys", "page_logins", "allowed_hosts", "frame_ancestors", mode="before")
     @classmethod
     def _by_comma(cls, value: Any) -> Any:
         return _text_list(value, ",")
+
+    @field_validator("page_logins")
+    @classmethod
+    def _with_password(cls, value: list[str]) -> list[str]:
+        if any(not user or not password for user, _, password in (login.partition(":") for login in value)):
+            raise ValueError("a login is written user:password")
+        return value
+
+    @field_validator("frame_ancestors")
+    @classmethod
+    def _origins(cls, value: list[str]) -> list[str]:
+        if any(char in origin for origin in value for char in " ;,'\""):
+            raise ValueError("an origin is written https://example.org")
+        return value
 
     @field_validator("video_roots", mode="before")
     @classmethod

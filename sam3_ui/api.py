@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import secrets
 import shutil
-import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Any, Literal, TypeVar
@@ -18,7 +18,7 @@ import gradio as gr
 from fastapi import FastAPI
 from gradio.utils import get_upload_folder
 
-from backend.api.auth import Keys
+from backend.api.auth import Access
 from backend.errors import NotFound, ServiceError, Unauthenticated
 from backend.sessions import operations, wire
 from backend.sessions.image import segment_image as segment_still
@@ -28,15 +28,21 @@ from backend.sessions.service import Service
 from backend.sessions.session import Session
 from backend.sessions.start import frame_rate
 from backend.sessions.start import start_session as begin_session
+from sam3_ui.owners import Claims
 
 Operation = Callable[..., Awaitable[dict[str, Any]]]
 T = TypeVar("T")
 Direction = Literal["forward", "backward", "both"]
 
 
-def expose(app: FastAPI) -> None:
-    """Add the endpoints to the Blocks in whose context this is called."""
-    endpoints = Endpoints(app.state.service, app.state.keys)
+def expose(app: FastAPI, claims: Claims | None) -> None:
+    """Add the endpoints to the Blocks in whose context this is called.
+
+    Args:
+        app: the application, with its service and its rules.
+        claims: who may see which file of Gradio's; None where there is one owner only.
+    """
+    endpoints = Endpoints(app.state.service, app.state.rules.access, claims)
     for endpoint in (
         endpoints.start_session,
         endpoints.add_prompt,
@@ -67,14 +73,15 @@ def _sentence(error: ServiceError) -> gr.Error:
 class Endpoints:
     """One method for each endpoint; its docstring is what the API page and MCP clients show."""
 
-    def __init__(self, service: Service, keys: Keys) -> None:
+    def __init__(self, service: Service, access: Access, claims: Claims | None) -> None:
         self._service = service
-        self._keys = keys
+        self._access = access
+        self._claims = claims
 
     def _owner(self, request: gr.Request) -> str:
         if request.request is None:
             raise Unauthenticated("It can't be told who asks.")
-        return self._keys.owner(request.request)
+        return self._access.owner(request.request)
 
     async def _session(self, session_id: str, request: gr.Request) -> Session:
         return await self._service.opened(session_id, self._owner(request))
@@ -92,6 +99,7 @@ class Endpoints:
         session_id: str | None = None,
         fps: float | None = None,
         gpu_ids: list[int] | None = None,
+        video_url: str | None = None,
         request: gr.Request = None,  # type: ignore[assignment]
     ) -> dict[str, Any]:
         """Begin a session on a video or image.
@@ -104,11 +112,17 @@ class Endpoints:
             session_id: an id of your own; else one is made.
             fps: frames per second, for zips of frames.
             gpu_ids: the GPUs to work on, of those the server has.
+            video_url: instead, an address to fetch it from, where the server allows that.
 
         Returns:
             session_id, video_info, status.
         """
-        named = {"video_id": video_id, "video_path": video_path, "video_base64": video_base64}
+        named = {
+            "video_id": video_id,
+            "video_path": video_path,
+            "video_base64": video_base64,
+            "video_url": video_url,
+        }
         return await _answer(self._start(video, fps, request, session_id=session_id, gpu_ids=gpu_ids, **named))
 
     async def _start(
@@ -118,6 +132,8 @@ class Endpoints:
         stored = None
         if video:
             path = uploaded_path(video)
+            if self._claims is not None and not self._claims.has("file", str(path), owner):
+                raise NotFound("There is no such upload.", "video_not_found")
             stored = await asyncio.to_thread(self._service.upload, path, path.name, owner, frame_rate(fps), True)
         session = await begin_session(self._service, owner, fps=fps, stored=stored, **named)
         return wire.started_out(session)
@@ -318,12 +334,16 @@ class Endpoints:
 
         async def work() -> gr.FileData:
             texts = {str(k): str(v) for k, v in (options or {}).items()}
-            path, _ = await asyncio.to_thread(self._service.export, session_id, self._owner(request), format, texts)
-            # Gradio takes files from the temporary folder only, makes a copy, and leaves the original.
-            home = Path(tempfile.mkdtemp(prefix="sam3-export-"))
+            owner = self._owner(request)
+            path, _ = await asyncio.to_thread(self._service.export, session_id, owner, format, texts)
+            # Gradio serves what lies in its own folder as it is; in a folder that can't be guessed.
+            home = Path(get_upload_folder()) / f"export-{secrets.token_urlsafe(16)}"
+            home.mkdir(parents=True)
             target = Path(await asyncio.to_thread(shutil.move, path, home / path.name))
             path.parent.rmdir()
             self._service.discard_later(target)
+            if self._claims is not None:
+                self._claims.add("file", [target], owner)
             return gr.FileData(path=str(target), orig_name=target.name)
 
         return await _answer(work())

@@ -5,16 +5,20 @@ from __future__ import annotations
 import importlib.util
 import logging
 import socket
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import gradio as gr
 import uvicorn
-from fastapi import FastAPI
+from fastapi import FastAPI, Request
 from fastapi.staticfiles import StaticFiles
+from gradio import processing_utils
+from starlette.middleware import Middleware
 from starlette.responses import Response
 
 from backend.api.app import create_api
+from backend.api.auth import Access
 from backend.engines.devices import gpus
 from backend.engines.registry import choose
 from backend.errors import ServiceError
@@ -45,13 +49,18 @@ def create_service(settings: Settings) -> Service:
 def create_app(settings: Settings) -> FastAPI:
     """The whole application: /api/v1, the page's files, and the page at /."""
     from sam3_ui import api, blocks
+    from sam3_ui.owners import Claims, GradioOwners
 
     service = create_service(settings)
     app = create_api(service)
+    access = app.state.rules.access
+    claims = Claims() if access.many_owners else None
+    # Innermost: who asks is settled before it.
+    app.user_middleware.append(Middleware(GradioOwners, access=access, claims=claims))
     app.mount("/canvas", Revalidated(directory=CANVAS), name="canvas")
     page = blocks.build()
     with page:
-        api.expose(app)
+        api.expose(app, claims)
     # Gradio checks that a file named in a call is an upload only of a page that is "launched", which a
     # mounted one never is: without this, any file of the server could be named.
     page.has_launched = True
@@ -61,6 +70,8 @@ def create_app(settings: Settings) -> FastAPI:
     # Gradio sends a generator's item as its difference from the one before, and counts the deletions in a
     # list within a list twice: a frame with fewer objects than the last would arrive with wrong ones.
     gr.utils.diff = _whole
+    # It also fetches what a file's path says, where that is an address: video_url is the door for that.
+    processing_utils.async_ssrf_protected_get = _fetch_nothing
     served: FastAPI = gr.mount_gradio_app(
         app,
         page,
@@ -69,6 +80,8 @@ def create_app(settings: Settings) -> FastAPI:
         footer_links=["api"],
         max_file_size=settings.max_upload_size_mb * 1_000_000,
         ssr_mode=False,
+        # Who has not come in never gets this far; Gradio learns who it is.
+        auth_dependency=_who(access) if access.required else None,
         # The endpoints are tools for agents too, where the extra `mcp` is installed.
         mcp_server=importlib.util.find_spec("mcp") is not None,
         **blocks.mount_options(),
@@ -79,6 +92,14 @@ def create_app(settings: Settings) -> FastAPI:
 def _whole(old: Any, new: Any) -> list[list[Any]]:
     """The difference that replaces everything."""
     return [["replace", [], new]]
+
+
+async def _fetch_nothing(url: str) -> NoReturn:
+    raise gr.Error("An address can't be given as a file: use video_url. [invalid_video]", print_exception=False)
+
+
+def _who(access: Access) -> Callable[[Request], str | None]:
+    return access.owner
 
 
 def listen(settings: Settings) -> socket.socket:
@@ -109,7 +130,15 @@ def serve() -> None:
         app = create_app(settings)
     except ServiceError as error:
         raise SystemExit(error.sentence) from None
-    config = uvicorn.Config(app, log_level=settings.log_level.lower(), access_log=False, ws_max_size=64_000_000)
+    config = uvicorn.Config(
+        app,
+        log_level=settings.log_level.lower(),
+        access_log=False,
+        ws_max_size=64_000_000,
+        # Whose X-Forwarded-For is believed, TRUSTED_PROXIES says.
+        proxy_headers=False,
+        server_header=False,
+    )
     server = AnnouncingServer(config, app.state.service)
     server.run(sockets=[sock])
     if lock is not None:

@@ -11,8 +11,10 @@ from fastapi_offline import FastAPIOffline
 from starlette.exceptions import HTTPException
 from starlette.routing import Match, Mount
 
-from backend.api import errors, image, metrics, stream, system, video
-from backend.api.auth import Guard, Keys
+from backend.api import errors, image, login, metrics, stream, system, video
+from backend.api.auth import Access
+from backend.api.guard import Guard, Rules
+from backend.api.headers import SafeHeaders
 from backend.api.limits import BodyLimit
 from backend.sessions.service import Service
 from backend.version import VERSION
@@ -60,27 +62,23 @@ def create_api(service: Service) -> FastAPI:
     # Its /docs page brings its own scripts: it works without the internet.
     app = FastAPIOffline(title="SAM3 UI", version=VERSION, description=DESCRIPTION, lifespan=lifespan, redoc_url=None)
     app.state.service = service
-    app.state.keys = Keys(settings)
+    app.state.rules = Rules(settings, Access(settings))
     app.state.metrics = metrics.Metrics(service)
     errors.install(app)
     app.include_router(video.router)
     app.include_router(stream.router)
     app.include_router(image.router)
     app.include_router(system.router)
+    app.include_router(login.router)
     if settings.enable_metrics:
         app.include_router(metrics.router)
     app.add_api_route("/api/{rest:path}", _nothing_here, methods=METHODS, include_in_schema=False)
-    # base64 needs a third more than the file, and a form some bytes around it.
-    limit = settings.max_upload_size_mb * 1_000_000
-    app.add_middleware(
-        BodyLimit,
-        max_bytes=limit * 4 // 3 + 1_000_000,
-        sentence=f"The upload is larger than {settings.max_upload_size_mb} MB, the limit of this server.",
-    )
-    app.add_middleware(Guard, keys=app.state.keys)
+    app.add_middleware(BodyLimit, max_mb=settings.max_upload_size_mb)
+    app.add_middleware(Guard, rules=app.state.rules, embedded=bool(settings.frame_ancestors))
     if settings.cors_origins:
         app.add_middleware(
             CORSMiddleware, allow_origins=settings.cors_origins, allow_methods=["*"], allow_headers=["*"]
         )
+    app.add_middleware(SafeHeaders, frame_ancestors=settings.frame_ancestors, foreign=bool(settings.cors_origins))
     app.add_middleware(metrics.Counting, metrics=app.state.metrics)
     return app

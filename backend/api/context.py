@@ -7,7 +7,8 @@ from typing import Annotated
 from fastapi import Depends
 from starlette.requests import HTTPConnection
 
-from backend.api.auth import Keys
+from backend.api.auth import Access
+from backend.api.guard import Rules
 from backend.sessions.service import Service
 
 
@@ -16,13 +17,17 @@ def service_of(connection: HTTPConnection) -> Service:
     return service
 
 
-def keys_of(connection: HTTPConnection) -> Keys:
-    keys: Keys = connection.app.state.keys
-    return keys
+def rules_of(connection: HTTPConnection) -> Rules:
+    rules: Rules = connection.app.state.rules
+    return rules
+
+
+def access_of(connection: HTTPConnection) -> Access:
+    return rules_of(connection).access
 
 
 def owner_of(connection: HTTPConnection) -> str:
-    return keys_of(connection).owner(connection)
+    return access_of(connection).owner(connection)
 
 
 ServiceDep = Annotated[Service, Depends(service_of)]

@@ -10,6 +10,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
+from backend.api.headers import PLAIN
 from backend.errors import (
     Conflict,
     DiskFull,
@@ -104,7 +105,9 @@ def install(app: FastAPI) -> None:
     @app.exception_handler(Exception)
     async def bug(request: Request, error: Exception) -> JSONResponse:
         log.error("unexpected error at %s", request.url.path, exc_info=error)
-        return JSONResponse({"detail": "The server made a mistake; it is in its log.", "code": "internal_error"}, 500)
+        body = {"detail": "The server made a mistake; it is in its log.", "code": "internal_error"}
+        # This one is sent outside of all middleware.
+        return JSONResponse(body, 500, PLAIN)
 
 
 def sentence_of(error: RequestValidationError) -> str:

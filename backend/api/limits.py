@@ -7,26 +7,49 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from backend.api.errors import response_of
 from backend.errors import TooLarge
 
+_FORM_BYTES = 1_000_000
+"""What a form or a JSON body has around the file in it."""
+_SMALL_BYTES = 16_000_000
+"""Bodies without a file: a drawn mask is the largest thing in them."""
+_LOGIN_BYTES = 10_000
+_WITH_FILES = ("/api/v1/video/session/start", "/api/v1/image/", "/gradio_api/")
+
 
 class BodyLimit:
-    """ASGI middleware: a body larger than `max_bytes` ends with 413, whatever its header says.
+    """ASGI middleware: a body larger than what its address needs ends with 413, whatever its header says.
 
     The routes' own limits are tighter; this one bounds what is spooled to disk or memory at all.
+
+    Args:
+        app: what answers.
+        max_mb: the largest upload, in MB (10^6 bytes).
     """
 
-    def __init__(self, app: ASGIApp, max_bytes: int, sentence: str) -> None:
+    def __init__(self, app: ASGIApp, max_mb: int) -> None:
         self._app = app
-        self._max = max_bytes
-        self._error = TooLarge(sentence, "upload_too_large")
+        self._max = max_mb * 1_000_000
+        self._upload_error = TooLarge(
+            f"The upload is larger than {max_mb} MB, the limit of this server.", "upload_too_large"
+        )
+        self._body_error = TooLarge("The request is larger than any of its kind needs to be.", "body_too_large")
+
+    def _limit(self, path: str) -> tuple[int, TooLarge]:
+        if path == "/api/v1/video/upload" or path.startswith("/gradio_api/upload"):
+            return self._max + _FORM_BYTES, self._upload_error
+        if path.startswith(_WITH_FILES):
+            # base64 needs a third more than the file.
+            return self._max * 4 // 3 + _FORM_BYTES, self._upload_error
+        return (_LOGIN_BYTES if path.endswith("/login") else _SMALL_BYTES), self._body_error
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
+        most, error = self._limit(scope["path"])
         headers = dict(scope["headers"])
         declared = headers.get(b"content-length", b"0")
-        if declared.isdigit() and int(declared) > self._max:
-            await response_of(self._error)(scope, receive, send)
+        if declared.isdigit() and int(declared) > most:
+            await response_of(error)(scope, receive, send)
             return
         seen = 0
         started = overrun = False
@@ -35,7 +58,7 @@ class BodyLimit:
             nonlocal seen, overrun
             message = await receive()
             seen += len(message.get("body", b""))
-            if seen > self._max and not started:
+            if seen > most and not started:
                 # The handler sees a client that went away; whatever it answers is replaced below.
                 overrun = True
                 return {"type": "http.disconnect"}
@@ -50,4 +73,4 @@ class BodyLimit:
 
         await self._app(scope, counted, watched)
         if overrun:
-            await response_of(self._error)(scope, receive, send)
+            await response_of(error)(scope, receive, send)

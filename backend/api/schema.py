@@ -112,7 +112,9 @@ class FeaturesBody(Body):
 
 
 class LoginBody(Body):
-    api_key: str
+    api_key: str | None = None
+    username: str | None = None
+    password: str | None = None
 
 
 class Resolution(BaseModel):

@@ -14,11 +14,10 @@ from typing import Any
 from fastapi import APIRouter, WebSocket, WebSocketDisconnect
 from pydantic import ValidationError
 
-from backend.api.auth import same_origin
-from backend.api.context import owner_of, service_of
+from backend.api.context import rules_of, service_of
 from backend.api.errors import body_of, close_code_of
 from backend.api.schema import PropagateBody
-from backend.errors import InvalidInput, NotFound, ServiceError, Unauthenticated
+from backend.errors import InvalidInput, NotFound, ServiceError
 from backend.sessions import wire
 from backend.sessions.run import Run, follow
 from backend.sessions.session import Session
@@ -71,10 +70,7 @@ async def follow_run(socket: WebSocket, session_id: str) -> None:
 
 
 async def _session(socket: WebSocket, session_id: str) -> Session:
-    service = service_of(socket)
-    if not same_origin(socket, service.settings.cors_origins):
-        raise Unauthenticated("This page is not allowed to use the service.", "foreign_origin")
-    return await service.opened(session_id, owner_of(socket))
+    return await service_of(socket).opened(session_id, rules_of(socket).check_socket(socket))
 
 
 async def _first_message(socket: WebSocket) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Routes about the server itself: health, readiness, models, configuration, metrics and login."""
+"""Routes about the server itself: health, readiness, models and configuration."""
 
 from __future__ import annotations
 
@@ -8,13 +8,10 @@ from datetime import UTC, datetime
 from importlib import metadata
 from typing import Any
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter
 from fastapi.responses import JSONResponse
-from starlette.requests import HTTPConnection
 
-from backend.api import schema as s
-from backend.api.auth import COOKIE
-from backend.api.context import ServiceDep, keys_of
+from backend.api.context import ServiceDep
 from backend.engines.devices import gpus
 from backend.exports.registry import FORMATS
 from backend.sessions import wire
@@ -132,13 +129,3 @@ async def config(service: ServiceDep) -> dict[str, Any]:
             for f in FORMATS.values()
         ],
     }
-
-
-@router.post("/api/v1/login", include_in_schema=False)
-async def login(connection: HTTPConnection, body: s.LoginBody) -> Response:
-    """Exchange a key for the page's cookie."""
-    cookie = keys_of(connection).cookie_for(body.api_key)
-    response = JSONResponse({"status": "ok"})
-    secure = connection.url.scheme == "https" or connection.headers.get("x-forwarded-proto") == "https"
-    response.set_cookie(COOKIE, cookie, httponly=True, samesite="strict", secure=secure, max_age=7 * 86400)
-    return response

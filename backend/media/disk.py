@@ -77,3 +77,12 @@ def sync_folder(folder: Path) -> None:
         if path.is_file() and not path.is_symlink():
             sync(path)
     sync(folder)
+
+
+def disk_usage(path: Path) -> int:
+    """The bytes of a file, or of the files right in a folder; a link's target is not counted."""
+    if path.is_symlink():
+        return 0
+    if path.is_dir():
+        return sum(file.lstat().st_size for file in path.iterdir())
+    return path.stat().st_size

@@ -21,24 +21,26 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import BinaryIO
 
 from backend.domain import Video
 from backend.errors import NotFound, TooLarge
 from backend.media.archive import is_zip, unpack_frames
-from backend.media.disk import disk_errors, sync, sync_folder
+from backend.media.disk import disk_errors, disk_usage, sync, sync_folder
 from backend.media.index import sidecar
 from backend.media.limits import Limits, limits_from
 from backend.media.probe import check_fps, probe
+from backend.media.quota import Quota, Taking
 from backend.media.records import (
     OnProgress,
     Progress,
+    Readable,
     bytes_left,
     folders_in,
     new_video,
     video_from_record,
     video_record,
 )
+from backend.owners import may_open
 from backend.settings import Settings
 
 _INCOMING = "incoming"
@@ -57,6 +59,8 @@ class _Entry:
     owner: str
     used: float
     """When it was last asked for, by the library's clock."""
+    size: int
+    """What it takes on disk, in bytes."""
     passing: bool
     """Whether it was stored for one session only, and ends with it."""
     noted: float = -1.0
@@ -81,6 +85,7 @@ class Library:
         self._holds: Counter[str] = Counter()
         self._doomed: set[str] = set()
         self._taking_in: set[Path] = set()
+        self._quota = Quota(settings.max_stored_mb_per_owner * 1_000_000)
 
     @property
     def limits(self) -> Limits:
@@ -90,7 +95,7 @@ class Library:
 
     def add_file(
         self,
-        source: BinaryIO | Path,
+        source: Readable | Path,
         name: str,
         owner: str,
         fps: Fraction | None = None,
@@ -110,21 +115,22 @@ class Library:
             TooLarge: `upload_too_large`, as soon as the limit is passed; and what `probe` raises.
             InvalidMedia: not media that can be read; `unsafe_archive`; and what `probe` raises.
             DiskFull: it can't be stored.
+            TooMany: it is more than its owner may keep (`storage_quota`), as soon as that is passed.
         """
         check_fps(fps)
         tell = Progress(on_progress)
-        with self._incoming() as folder:
+        with self._incoming() as folder, self._counted(owner) as taking:
             stored = folder / _SOURCE
             if isinstance(source, Path):
                 with source.open("rb") as file:
-                    self._receive(file, stored, tell.part(0, _COPIED))
+                    self._receive(file, stored, taking, tell.part(0, _COPIED))
             else:
-                self._receive(source, stored, tell.part(0, _COPIED))
+                self._receive(source, stored, taking, tell.part(0, _COPIED))
             if is_zip(stored):
                 packed = stored.rename(folder / "packed")
                 self._unpack(packed, stored, tell.part(_COPIED, 0.6))
                 packed.unlink()
-            return self._finish(folder, stored, name, owner, fps, tell.part(0.6, 1), passing)
+            return self._finish(folder, stored, name, owner, taking, fps, tell.part(0.6, 1), passing)
 
     def add_path(
         self, path_text: str, owner: str, fps: Fraction | None = None, on_progress: OnProgress | None = None
@@ -144,13 +150,13 @@ class Library:
         check_fps(fps)
         path = self._below_roots(path_text)
         tell = Progress(on_progress)
-        with self._incoming() as folder:
+        with self._incoming() as folder, self._counted(owner) as taking:
             stored = folder / _SOURCE
             if path.is_file() and is_zip(path):
                 self._unpack(path, stored, tell.part(0, 0.5))
             else:
                 stored.symlink_to(path)
-            return self._finish(folder, stored, path.name, owner, fps, tell.part(0.5, 1), passing=True)
+            return self._finish(folder, stored, path.name, owner, taking, fps, tell.part(0.5, 1), passing=True)
 
     @contextmanager
     def _incoming(self) -> Iterator[Path]:
@@ -167,7 +173,17 @@ class Library:
             with self._lock:
                 self._taking_in.discard(folder)
 
-    def _receive(self, source: BinaryIO, target: Path, on_progress: OnProgress) -> None:
+    @contextmanager
+    def _counted(self, owner: str) -> Iterator[Taking]:
+        """What an upload takes of its owner's share, given back where it fails."""
+        taking = Taking(self._quota, owner)
+        try:
+            yield taking
+        except BaseException:
+            taking.give_back()
+            raise
+
+    def _receive(self, source: Readable, target: Path, taking: Taking, on_progress: OnProgress) -> None:
         total = bytes_left(source)
         limit = self._limits.max_bytes
         received = 0
@@ -176,6 +192,7 @@ class Library:
                 received += len(chunk)
                 if received > limit:
                     raise TooLarge(f"The file is too large: {limit / 1e6:g} MB are allowed.", "upload_too_large")
+                taking.take(len(chunk))
                 out.write(chunk)
                 if total:
                     on_progress(min(1.0, received / total))
@@ -190,11 +207,13 @@ class Library:
         stored: Path,
         name: str,
         owner: str,
+        taking: Taking,
         fps: Fraction | None,
         on_progress: OnProgress,
         passing: bool,
     ) -> Video:
         """Probe what was taken in and let it appear."""
+        taking.settle(disk_usage(stored))
         found = probe(stored, self._limits, fps, on_progress)
         if found.kind == "video":
             sidecar(stored).write_bytes(found.index.to_bytes())
@@ -206,7 +225,7 @@ class Library:
         folder.rename(self._folder / video_id)
         sync(self._folder)
         with self._lock:
-            self._entries[video_id] = _Entry(video, owner, self._clock(), passing)
+            self._entries[video_id] = _Entry(video, owner, self._clock(), taking.count, passing)
         on_progress(1.0)
         return video
 
@@ -236,7 +255,7 @@ class Library:
         """
         with self._lock:
             entry = self._entry(video_id)
-            if entry is None or entry.owner != owner:
+            if entry is None or not may_open(owner, entry.owner):
                 raise _unknown()
             entry.used = self._clock()
             return entry.video
@@ -275,7 +294,7 @@ class Library:
         with self._lock:
             if self._entry(video_id) is None:
                 return
-            del self._entries[video_id]
+            self._forget(video_id)
             (self._folder / video_id / _META).unlink(missing_ok=True)
             if video_id in self._holds:
                 self._doomed.add(video_id)
@@ -297,7 +316,7 @@ class Library:
                 if not _ID.fullmatch(video_id) or video_id in self._holds or video_id in self._doomed:
                     continue
                 if self._unwanted(video_id, unused_seconds, starting):
-                    self._entries.pop(video_id, None)
+                    self._forget(video_id)
                     (folder / _META).unlink(missing_ok=True)
                     left.append(folder)
             self._note_use()
@@ -329,14 +348,23 @@ class Library:
         try:
             fields = json.loads(meta.read_text())
             passing = bool(fields.pop("passing", False))
-            entry = _Entry(video_from_record(fields, meta.with_name(_SOURCE)), fields["owner"], self._clock(), passing)
+            source = meta.with_name(_SOURCE)
+            video = video_from_record(fields, source)
+            entry = _Entry(video, fields["owner"], self._clock(), disk_usage(source), passing)
         except (OSError, ValueError, KeyError, TypeError):
             return None
         # Before the first note it counts as used just now: kept too long rather than too short.
         with contextlib.suppress(OSError, ValueError):
             entry.used = entry.noted = min(float(meta.with_name(_USED).read_text()), self._clock())
+        self._quota.note(entry.owner, entry.size)
         self._entries[video_id] = entry
         return entry
+
+    def _forget(self, video_id: str) -> None:
+        """The lock is held."""
+        entry = self._entries.pop(video_id, None)
+        if entry is not None:
+            self._quota.note(entry.owner, -entry.size)
 
     def _remove(self, video_id: str) -> None:
         # What can't be removed now has no meta.json any more, so a later sweep takes it.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, Protocol
 
 from backend.domain import Video
 from backend.media.names import display_name
@@ -33,11 +33,17 @@ class Progress:
         return tell
 
 
-def bytes_left(source: BinaryIO) -> int:
+class Readable(Protocol):
+    """Something to read a file from."""
+
+    def read(self, size: int, /) -> bytes: ...
+
+
+def bytes_left(source: Any) -> int:
     """How many bytes are left to read; 0 where that is unknown."""
     try:
-        here = source.tell()
-        end = source.seek(0, 2)
+        here: int = source.tell()
+        end: int = source.seek(0, 2)
         source.seek(here)
         return end - here
     except (OSError, AttributeError, ValueError):

@@ -14,12 +14,10 @@ from typing import Any
 
 from backend.domain import Box, Prompt, Text
 from backend.errors import InvalidInput, InvalidMedia, ServiceError
+from backend.owners import IMAGE_OWNER
 from backend.sessions import wire
 from backend.sessions.service import Service
 from backend.sessions.session import PromptOutcome, Session
-
-IMAGE_OWNER = "image-call"
-"""Sessions of single calls belong to nobody, so nobody lists or opens them."""
 
 
 def decode_base64(text: str, what: str) -> bytes:

@@ -25,7 +25,7 @@ import numpy as np
 
 from backend.domain import FrameResult, ObjectInfo, Video
 from backend.engines.base import FrameSource
-from backend.errors import Conflict, EngineError, InvalidInput, NotFound, ServiceError, Unsupported
+from backend.errors import Conflict, EngineError, InvalidInput, NotFound, ServiceError
 from backend.exports import registry as exports
 from backend.masks import decode
 from backend.masks.overlay import Layer, draw
@@ -33,10 +33,14 @@ from backend.media.disk import disk_errors
 from backend.media.frames import FrameCache
 from backend.media.library import Library
 from backend.media.reader import open_frames
+from backend.owners import LOCAL_OWNER as LOCAL_OWNER
+from backend.owners import is_ticket, may_open
 from backend.sessions import wire
 from backend.sessions.bundle import changes_of, opened_bundle, video_facts, write_bundle
 from backend.sessions.capacity import Capacity
+from backend.sessions.downloads import Downloads
 from backend.sessions.expiry import Sweeper
+from backend.sessions.quota import check_sessions
 from backend.sessions.session import Session
 from backend.sessions.sqlite import SqliteStore
 from backend.sessions.store import Change, MemoryStore, OnStored, Records, SessionRow, Store
@@ -52,8 +56,6 @@ EXPORTS = "export-"
 """How the folders of exports begin."""
 EXPORT_SECONDS = 3600.0
 """How long an export that was handed to Gradio is kept."""
-LOCAL_OWNER = "local"
-"""The owner where there is only one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +90,7 @@ class Service:
         self.pool = pool
         self.frames = FrameCache(settings.frame_cache_mb * 1_000_000)
         self.library = Library(settings, self._now)
+        self.downloads = Downloads(settings, self.library)
         self._store = store or SqliteStore(settings.data_dir.resolve(), self.library.source_of)
         self._passing = MemoryStore()
         """Sessions of single calls, which nobody can ask for again."""
@@ -185,15 +188,21 @@ class Service:
         Raises:
             InvalidInput: an id of the wrong form, GPUs that sessions can't have.
             Conflict: the id is taken (`session_exists`).
-            TooMany: no place is free.
+            TooMany: no place is free, or the owner has too many (`session_quota`).
             DiskFull, StorageUnavailable: it can't be kept.
         """
         if session_id is not None and not SESSION_ID.fullmatch(session_id):
             raise InvalidInput("A session_id has 1 to 64 letters, digits, _ or -.", "invalid_session_id")
+        if session_id is not None and is_ticket(owner):
+            raise InvalidInput(
+                "Leave session_id out: on this server the id it makes is what lets you back into the session.",
+                "session_id_not_allowed",
+            )
         session_id = session_id or secrets.token_urlsafe(16)
         with self._lock:
             if session_id in self._sessions:
                 raise Conflict(f"There is a session “{session_id}” already.", "session_exists")
+            self._check_quota(owner)
             row = SessionRow(session_id, owner, video, keep_video, tuple(gpu_ids), used=self._now())
             store: Store = self._passing if passing else self._store
             session = self._session(row, store)
@@ -228,9 +237,12 @@ class Service:
         Raises:
             InvalidInput: it is no such file, or its parts don't fit together (`invalid_session_file`).
             TooLarge, InvalidMedia, DiskFull: as of an upload.
+            TooMany: the owner has too many sessions (`session_quota`).
             StorageUnavailable: it can't be kept.
         """
         most = self.library.limits.max_bytes
+        with self._lock:
+            self._check_quota(owner)
         with disk_errors(), tempfile.TemporaryDirectory(prefix=EXPORTS, dir=self._outputs()) as folder:
             path = Path(folder) / "session"
             with path.open("xb") as out:
@@ -258,6 +270,10 @@ class Service:
             self._sessions[row.id] = session
         return session
 
+    def _check_quota(self, owner: str) -> None:
+        """Refuse one session too many; the lock is held. Raises: TooMany."""
+        check_sessions(owner, (s.owner for s in self._sessions.values()), self.settings.max_sessions_per_owner)
+
     def _outputs(self) -> Path:
         self.settings.outputs.mkdir(parents=True, exist_ok=True)
         return self.settings.outputs
@@ -284,13 +300,15 @@ class Service:
     def _find(self, session_id: str, owner: str) -> Session:
         with self._lock:
             session = self._sessions.get(session_id)
-        if session is None or session.owner != owner or session.closed:
+        if session is None or not may_open(owner, session.owner) or session.closed:
             raise _unknown()
         session.touch()
         return session
 
     def list_sessions(self, owner: str) -> list[Session]:
-        """The owner's sessions, oldest first."""
+        """The owner's sessions, oldest first. Tickets list nothing."""
+        if is_ticket(owner):
+            return []
         return sorted((s for s in self._all() if s.owner == owner and not s.closed), key=lambda s: s.created_at)
 
     def close(self, session_id: str, owner: str) -> int:
@@ -512,14 +530,6 @@ class Service:
         sessions = self._all()
         frames = sum(s.run.done for s in sessions if s.run)
         return Stats(time.monotonic() - self._started, len(sessions), frames)
-
-    def video_from_url(self) -> Video:
-        """Downloading is not part of this version.
-
-        Raises:
-            Unsupported: always.
-        """
-        raise Unsupported("This server takes no video_url. Upload the file instead.", "video_url_disabled")
 
 
 def _unknown() -> NotFound:

@@ -71,7 +71,7 @@ async def start_session(
             return await asyncio.to_thread(service.start_session, found, owner, session_id, gpu_ids=wanted)
         rate = frame_rate(fps)
         if video_url:
-            video = service.video_from_url()
+            video = await asyncio.wrap_future(service.downloads.start(video_url, owner, rate))
         elif video_path:
             video = await asyncio.to_thread(service.library.add_path, video_path, owner, rate)
         elif video_base64:

@@ -18,7 +18,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 
 LAYERS: tuple[tuple[str, ...], ...] = (
-    ("backend.domain", "backend.errors", "backend.settings", "backend.version"),
+    ("backend.domain", "backend.errors", "backend.owners", "backend.settings", "backend.version"),
     ("backend.media", "backend.masks"),
     ("backend.engines",),
     ("backend.workers", "backend.exports"),
