@@ -24,9 +24,9 @@ from backend.errors import Conflict, EngineError, InvalidInput, NotFound
 from backend.exports import registry as exports
 from backend.masks import decode
 from backend.masks.overlay import Layer, draw
+from backend.media import confined
 from backend.media.frames import FrameCache
 from backend.media.library import Library
-from backend.media.reader import open_frames
 from backend.owners import LOCAL_OWNER as LOCAL_OWNER
 from backend.owners import is_ticket, may_open
 from backend.sessions import wire
@@ -88,6 +88,7 @@ class Service:
 
     def start(self) -> None:
         self.library.sweep()
+        confined.SPARE.keep()
         self.pool.start()
         self._sweeper.start()
 
@@ -98,6 +99,7 @@ class Service:
         self._discard(0)
         self.pool.stop()
         self.frames.close()
+        confined.SPARE.drop()
 
     def _all(self) -> list[Session]:
         with self._lock:
@@ -334,7 +336,7 @@ class Service:
                 return session.results.frame(frame_index)
 
         def frames() -> AbstractContextManager[FrameSource]:
-            return open_frames(session.video)
+            return confined.ConfinedReader(session.video)
 
         with session.lock:
             objects = list(session.objects.values())
