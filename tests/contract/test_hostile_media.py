@@ -68,6 +68,10 @@ def mp4_that_says(width: int, height: int, folder: Path) -> bytes:
     return bytes(data)
 
 
+def stored(server_data: Path) -> list[Path]:
+    return sorted(path for path in (server_data / "uploads").rglob("*") if path.is_file())
+
+
 HOSTILE: dict[str, tuple[Callable[[Path], bytes], set[int]]] = {
     "a GIF with a huge canvas": (lambda tmp: gif_of(65535, 65535), {400, 413}),
     "a PNG that says 60,000 x 60,000": (lambda tmp: png_of(60_000, 60_000, zlib.compress(bytes(1000))), {413}),
@@ -98,12 +102,12 @@ def test_hostile_uploads_are_refused_and_leave_nothing(
     http: httpx.Client, server_data: Path, tmp_path: Path, what: str
 ):
     make, statuses = HOSTILE[what]
-    before = sorted((server_data / "uploads").rglob("*"))
+    before = stored(server_data)
     reply = http.post("/api/v1/video/upload", files={"file": ("a.mp4", make(tmp_path))})
     assert reply.status_code in statuses, reply.text
     if reply.status_code != 200:
         assert set(reply.json()) == {"detail", "code"}
-        assert sorted((server_data / "uploads").rglob("*")) == before
+        assert stored(server_data) == before
     else:
         # Taken for what its frames are, not for what it says.
         assert reply.json()["video_info"]["resolution"]["width"] <= 64
@@ -142,7 +146,7 @@ def test_an_upload_of_unknown_length_is_stopped_on_its_way(server: str, server_d
         assert reply.status_code == 413
     except httpx.TransportError:
         # It hung up while this end was still sending.
-        assert sent[0] < 400 * MB
+        pass
     assert sent[0] < 60 * MB
     assert not list((server_data / "uploads" / "incoming").glob("*"))
 
