@@ -115,7 +115,7 @@ def serve() -> None:
     """Read the settings and serve until interrupted."""
     settings = Settings()
     logging.basicConfig(level=settings.log_level, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    for noisy in ("httpx", "httpcore", "multipart", "asyncio"):
+    for noisy in ("httpx", "httpcore", "multipart", "python_multipart", "asyncio", "websockets"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
     try:
         sock = listen(settings)
@@ -132,19 +132,28 @@ def serve() -> None:
         raise SystemExit(error.sentence) from None
     config = uvicorn.Config(
         app,
-        log_level=settings.log_level.lower(),
+        # At DEBUG it would log the headers of sockets, and with them keys and cookies.
+        log_level=logging.getLevelName(max(logging.INFO, logging.getLevelNamesMapping()[settings.log_level])).lower(),
         access_log=False,
         ws_max_size=64_000_000,
         # Whose X-Forwarded-For is believed, TRUSTED_PROXIES says.
         proxy_headers=False,
         server_header=False,
     )
+    logging.getLogger("uvicorn.error").addFilter(_without_query)
     server = AnnouncingServer(config, app.state.service)
     server.run(sockets=[sock])
     if lock is not None:
         lock.close()
     if server.failure:
         raise SystemExit(server.failure.sentence)
+
+
+def _without_query(record: logging.LogRecord) -> bool:
+    """Take the query out of a socket's address, which uvicorn logs: it may hold a key."""
+    if isinstance(record.args, tuple):
+        record.args = tuple(arg.partition("?")[0] if isinstance(arg, str) else arg for arg in record.args)
+    return True
 
 
 class AnnouncingServer(uvicorn.Server):

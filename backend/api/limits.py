@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from starlette.datastructures import MutableHeaders
+from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from backend.api.errors import response_of
+from backend.api.errors import response_of, status_of
 from backend.errors import TooLarge
 
 _FORM_BYTES = 1_000_000
@@ -12,6 +14,8 @@ _FORM_BYTES = 1_000_000
 _SMALL_BYTES = 16_000_000
 """Bodies without a file: a drawn mask is the largest thing in them."""
 _LOGIN_BYTES = 10_000
+_PATIENCE = 4
+"""A body that is larger by more than this is not waited for: most clients read no answer before its end."""
 _WITH_FILES = ("/api/v1/video/session/start", "/api/v1/image/", "/gradio_api/")
 
 
@@ -49,14 +53,17 @@ class BodyLimit:
         headers = dict(scope["headers"])
         declared = headers.get(b"content-length", b"0")
         if declared.isdigit() and int(declared) > most:
-            await response_of(error)(scope, receive, send)
+            await _refusal(error, hang_up=int(declared) > _PATIENCE * most)(scope, receive, send)
             return
         seen = 0
         started = overrun = False
+        # Without a length nobody knows how much is still to come.
+        coming = b"content-length" not in headers
 
         async def counted() -> Message:
-            nonlocal seen, overrun
+            nonlocal seen, overrun, coming
             message = await receive()
+            coming = coming and bool(message.get("more_body"))
             seen += len(message.get("body", b""))
             if seen > most and not started:
                 # The handler sees a client that went away; whatever it answers is replaced below.
@@ -68,9 +75,19 @@ class BodyLimit:
             nonlocal started
             if overrun:
                 return
-            started = started or message["type"] == "http.response.start"
+            if message["type"] == "http.response.start":
+                started = True
+                if message["status"] == status_of(error) and coming:
+                    MutableHeaders(scope=message)["connection"] = "close"
             await send(message)
 
         await self._app(scope, counted, watched)
         if overrun:
-            await response_of(error)(scope, receive, send)
+            await _refusal(error, hang_up=True)(scope, receive, send)
+
+
+def _refusal(error: TooLarge, hang_up: bool) -> Response:
+    response = response_of(error)
+    if hang_up:
+        response.headers["connection"] = "close"
+    return response

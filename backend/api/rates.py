@@ -46,14 +46,14 @@ class Buckets:
         with self._lock:
             left, since = self._left.get(client, (self._full, now))
             left = min(self._full, left + (now - since) * self._rate)
-            if left < 1:
-                # Remembered as it was: asking in vain costs nothing.
-                return (1 - left) / self._rate
-            if cost:
-                self._left[client] = (left - cost, now)
-                self._left.move_to_end(client)
-                self._forget(now)
-            return 0.0
+            if left >= 1 and not cost:
+                return 0.0
+            # Asking in vain costs nothing, but who does so is not forgotten.
+            wait = (1 - left) / self._rate if left < 1 else 0.0
+            self._left[client] = (left if wait else left - cost, now)
+            self._left.move_to_end(client)
+            self._forget(now)
+            return wait
 
     def _forget(self, now: float) -> None:
         while self._left:

@@ -29,19 +29,27 @@ def confine(limits: Limits) -> None:
 
     On systems without such limits only the parent's clock remains.
     """
+    _limit(limits.probe_memory_mb, int(limits.probe_seconds * (os.cpu_count() or 1)) + 1)
+
+
+def confine_reader(memory_mb: int) -> None:
+    """The same for a process that lives long: its parent looks at the clock for each frame."""
+    _limit(memory_mb, None)
+
+
+def _limit(memory_mb: int, cpu_seconds: int | None) -> None:
     try:
         import resource
     except ImportError:
         return
-    memory = limits.probe_memory_mb << 20
-    seconds = int(limits.probe_seconds * (os.cpu_count() or 1)) + 1
     wanted = [
-        (resource.RLIMIT_AS, memory),
-        (resource.RLIMIT_CPU, seconds),
+        (resource.RLIMIT_AS, memory_mb << 20),
         (resource.RLIMIT_FSIZE, 0),
         (resource.RLIMIT_CORE, 0),
         (resource.RLIMIT_NOFILE, 64),
     ]
+    if cpu_seconds is not None:
+        wanted.append((resource.RLIMIT_CPU, cpu_seconds))
     for what, limit in wanted:
         _, hard = resource.getrlimit(what)
         ceiling = limit if hard == resource.RLIM_INFINITY else min(limit, hard)
@@ -80,7 +88,7 @@ def main(target: str, source: BinaryIO, sink: BinaryIO) -> None:
         sink.flush()
 
 
-def _private_output() -> BinaryIO:
+def private_output() -> BinaryIO:
     """This process's output, out of the reach of libraries that print."""
     private = os.dup(1)
     nowhere = os.open(os.devnull, os.O_WRONLY)
@@ -90,4 +98,4 @@ def _private_output() -> BinaryIO:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], sys.stdin.buffer, _private_output())
+    main(sys.argv[1], sys.stdin.buffer, private_output())

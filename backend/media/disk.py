@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
-from backend.errors import Conflict, DiskFull
+from backend.errors import Conflict, DiskFull, InvalidMedia
 
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 _LOCKED = frozenset({errno.EROFS, errno.EACCES, errno.EPERM})
@@ -86,3 +86,19 @@ def disk_usage(path: Path) -> int:
     if path.is_dir():
         return sum(file.lstat().st_size for file in path.iterdir())
     return path.stat().st_size
+
+
+def check_steady(path: Path) -> None:
+    """Refuse a link to a server-side file that leads elsewhere than when it was made.
+
+    The link names the file with all links before it resolved. Where one was put in its way since
+    then, the file may lie outside the folders that were allowed.
+
+    Raises:
+        InvalidMedia: it leads elsewhere, or nowhere.
+    """
+    try:
+        if path.is_symlink() and path.readlink() != path.resolve(strict=True):
+            raise InvalidMedia("The video's file has changed: start a new session on it.")
+    except (OSError, RuntimeError) as error:
+        raise InvalidMedia("The video's file is no longer there: upload it again.") from error

@@ -12,7 +12,7 @@ import numpy as np
 
 from backend.domain import Image, Video
 from backend.errors import InvalidInput, InvalidMedia
-from backend.media.reader import FrameReader, open_frames
+from backend.media.confined import ConfinedReader
 
 _OPEN_READERS = 4
 _Key = tuple[str, int, int, int]
@@ -156,11 +156,11 @@ class _Shared:
         self.lock = threading.Lock()
         self.closed = False
         self.dropped = False
-        self._reader: FrameReader | None = None
+        self._reader: ConfinedReader | None = None
 
-    def open(self, video: Video) -> FrameReader:
+    def open(self, video: Video) -> ConfinedReader:
         if self._reader is None:
-            self._reader = open_frames(video)
+            self._reader = ConfinedReader(video)
         return self._reader
 
     def close(self) -> None:

@@ -25,7 +25,7 @@ from pathlib import Path
 from backend.domain import Video
 from backend.errors import NotFound, TooLarge
 from backend.media.archive import is_zip, unpack_frames
-from backend.media.disk import disk_errors, disk_usage, sync, sync_folder
+from backend.media.disk import check_steady, disk_errors, disk_usage, sync, sync_folder
 from backend.media.index import sidecar
 from backend.media.limits import Limits, limits_from
 from backend.media.probe import check_fps, probe
@@ -214,7 +214,9 @@ class Library:
     ) -> Video:
         """Probe what was taken in and let it appear."""
         taking.settle(disk_usage(stored))
+        check_steady(stored)
         found = probe(stored, self._limits, fps, on_progress)
+        check_steady(stored)
         if found.kind == "video":
             sidecar(stored).write_bytes(found.index.to_bytes())
         video_id = secrets.token_urlsafe(16)
@@ -234,7 +236,7 @@ class Library:
             try:
                 top = root.resolve(strict=True)
                 path = (top / path_text).resolve(strict=True)
-                if path.is_relative_to(top) and (path.is_file() or path.is_dir()):
+                if path.is_relative_to(top) and (path.is_file() or (path.is_dir() and _keeps_inside(path, top))):
                     return path
             except (OSError, ValueError, RuntimeError):
                 # Missing, too long, with a zero byte, or links in a circle: not found, all of them.
@@ -369,6 +371,11 @@ class Library:
     def _remove(self, video_id: str) -> None:
         # What can't be removed now has no meta.json any more, so a later sweep takes it.
         shutil.rmtree(self._folder / video_id, ignore_errors=True)
+
+
+def _keeps_inside(folder: Path, top: Path) -> bool:
+    """Whether none of a folder's files is a link that leads out of the root."""
+    return all(file.resolve().is_relative_to(top) for file in folder.iterdir() if file.is_symlink())
 
 
 def _unknown() -> NotFound:

@@ -65,15 +65,12 @@ def probe(
     """
     check_fps(fps)
     request = {"path": str(path.resolve()), "limits": asdict(limits), "fps": str(fps) if fps else None}
-    environment = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
-    python_path = [str(_ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
-    environment |= {"PYTHONPATH": os.pathsep.join(python_path), "OPENBLAS_NUM_THREADS": "1", "MALLOC_ARENA_MAX": "2"}
     child = subprocess.Popen(
         [sys.executable, "-m", "backend.media.child", TARGET],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
-        env=environment,
+        env=child_environment(),
     )
     late = threading.Event()
 
@@ -107,6 +104,17 @@ def probe(
     return result
 
 
+def child_environment() -> dict[str, str]:
+    """The environment of a child that opens untrusted media."""
+    environment = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
+    python_path = [str(_ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
+    return environment | {
+        "PYTHONPATH": os.pathsep.join(python_path),
+        "OPENBLAS_NUM_THREADS": "1",
+        "MALLOC_ARENA_MAX": "2",
+    }
+
+
 def check_fps(fps: Fraction | None) -> None:
     """Refuse frame rates that can't be meant.
 
@@ -126,7 +134,7 @@ def _listen(output: IO[bytes], on_progress: Callable[[float], None] | None) -> P
         try:
             message = json.loads(line)
             if "error" in message:
-                raise _error(*message["error"])
+                raise error_of(*message["error"])
             if "found" not in message:
                 if on_progress is not None:
                     on_progress(min(1.0, max(0.0, float(message["progress"]))))
@@ -157,7 +165,8 @@ def _probe_from(fields: dict[str, Any], index: Index) -> Probe:
     )
 
 
-def _error(name: str, sentence: str, code: str) -> ServiceError:
+def error_of(name: str, sentence: str, code: str) -> ServiceError:
+    """The error that a child told of. What it says is not believed beyond that."""
     kind = getattr(errors, name, InvalidMedia)
     if not (isinstance(kind, type) and issubclass(kind, ServiceError)):
         kind = InvalidMedia

@@ -9,6 +9,7 @@ from typing import Protocol
 from backend.domain import Image, Video
 from backend.errors import InvalidInput, InvalidMedia
 from backend.media.decoder import VideoFrames
+from backend.media.disk import check_steady
 from backend.media.index import saved_index
 from backend.media.inspect import inspect_video
 from backend.media.limits import Limits
@@ -76,6 +77,7 @@ def open_frames(video: Video) -> FrameReader:
     """
     if not video.path.exists():
         raise InvalidMedia("The video's file is no longer there: upload it again.")
+    check_steady(video.path)
     if video.kind == "video":
         index = saved_index(video.path) or inspect_video(video.path, _NO_LIMITS).index
         return FrameReader(video, VideoFrames(video.path, index), index.timestamps)

@@ -29,10 +29,10 @@ from backend.errors import Conflict, EngineError, InvalidInput, NotFound, Servic
 from backend.exports import registry as exports
 from backend.masks import decode
 from backend.masks.overlay import Layer, draw
+from backend.media import confined
 from backend.media.disk import disk_errors
 from backend.media.frames import FrameCache
 from backend.media.library import Library
-from backend.media.reader import open_frames
 from backend.owners import LOCAL_OWNER as LOCAL_OWNER
 from backend.owners import is_ticket, may_open
 from backend.sessions import wire
@@ -137,6 +137,7 @@ class Service:
         self.library.sweep(starting=True)
         for left in self.settings.outputs.glob(f"{EXPORTS}*"):
             shutil.rmtree(left, ignore_errors=True)
+        confined.SPARE.keep()
         self.pool.start()
         self._sweeper.start()
 
@@ -154,6 +155,7 @@ class Service:
         self._discard(0)
         self._store.close()
         self.frames.close()
+        confined.SPARE.drop()
 
     def _all(self) -> list[Session]:
         with self._lock:
@@ -501,7 +503,7 @@ class Service:
                 return session.results.frame(frame_index)
 
         def frames() -> AbstractContextManager[FrameSource]:
-            return open_frames(session.video)
+            return confined.ConfinedReader(session.video)
 
         with session.lock:
             objects = list(session.objects.values())

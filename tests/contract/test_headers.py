@@ -10,6 +10,7 @@ import httpx
 import pytest
 from websockets.sync.client import connect
 
+from tests import web
 from tests.server import running_server
 
 PATHS = [
@@ -133,20 +134,20 @@ def public(open_data: Path, roots: Path) -> Iterator[str]:
 def test_only_the_origin_that_was_let_in_is(public: str):
     key = {"X-API-Key": KEY, "host": "sam.example"}
     for path in ("/api/v1/video/sessions", "/config", "/gradio_api/info"):
-        good = httpx.get(public + path, headers=key | {"origin": "https://good.example"})
+        good = web.get(public + path, headers=key | {"origin": "https://good.example"})
         assert good.headers["access-control-allow-origin"] == "https://good.example"
         assert "access-control-allow-credentials" not in good.headers
-        evil = httpx.get(public + path, headers=key | FOREIGN)
+        evil = web.get(public + path, headers=key | FOREIGN)
         assert "access-control-allow-origin" not in evil.headers
-        refused = httpx.get(public + path, headers={"origin": "https://good.example", "host": "sam.example"})
+        refused = web.get(public + path, headers={"origin": "https://good.example", "host": "sam.example"})
         assert refused.status_code == 401
         assert refused.headers["access-control-allow-origin"] == "https://good.example"
 
 
 def test_only_the_names_that_were_allowed_answer(public: str):
     key = {"X-API-Key": KEY}
-    assert httpx.get(f"{public}/config", headers=key | {"host": "sam.example:80"}).status_code == 200
-    assert httpx.get(f"{public}/config", headers=key | {"host": "other.example"}).status_code == 401
+    assert web.get(f"{public}/config", headers=key | {"host": "sam.example:80"}).status_code == 200
+    assert web.get(f"{public}/config", headers=key | {"host": "other.example"}).status_code == 401
 
 
 def test_no_secret_is_logged(public: str, open_data: Path):
@@ -155,15 +156,15 @@ def test_no_secret_is_logged(public: str, open_data: Path):
     cookies: list[str] = []
     for secret in (KEY, near):
         for headers in ({"X-API-Key": secret}, {"Authorization": f"Bearer {secret}"}):
-            httpx.get(f"{public}/config", headers=headers)
-        httpx.get(f"{public}/config?api_key={secret}")
-        cookies += httpx.post(f"{public}/api/v1/login", json={"api_key": secret}).cookies.values()
+            web.get(f"{public}/config", headers=headers)
+        web.get(f"{public}/config?api_key={secret}")
+        cookies += web.post(f"{public}/api/v1/login", json={"api_key": secret}).cookies.values()
         url = f"ws{public.removeprefix('http')}/api/v1/video/ws/follow/any?api_key={secret}"
         with connect(url) as socket:
             assert json.loads(socket.recv())["type"] == "error"
-    httpx.get(f"{public}/config", auth=("ann", LOGIN_PASSWORD))
-    cookies += httpx.post(f"{public}/login", data={"username": "ann", "password": LOGIN_PASSWORD}).cookies.values()
-    httpx.post(f"{public}/api/v1/login", json={"username": "ann", "password": [LOGIN_PASSWORD]})
+    web.get(f"{public}/config", auth=("ann", LOGIN_PASSWORD))
+    cookies += web.post(f"{public}/login", data={"username": "ann", "password": LOGIN_PASSWORD}).cookies.values()
+    web.post(f"{public}/api/v1/login", json={"username": "ann", "password": [LOGIN_PASSWORD]})
     assert len(cookies) == 2
     log = (open_data / "server.log").read_text(errors="replace")
     assert log

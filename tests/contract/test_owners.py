@@ -15,6 +15,7 @@ import pytest
 from websockets.sync.client import connect
 
 from backend.owners import crowd_of, is_ticket, may_open, ticket_owner, visitor_owner
+from tests import web
 from tests.server import running_server
 
 HTML = {"accept": "text/html"}
@@ -56,14 +57,14 @@ def cookies_of(client: httpx.Client) -> dict[str, str]:
 
 
 def logged_in(address: str, user: str, password: str) -> dict[str, str]:
-    with httpx.Client(base_url=address) as browser:
+    with web.Client(base_url=address) as browser:
         reply = browser.post("/api/v1/login", json={"username": user, "password": password})
         assert reply.status_code == 200, reply.text
         return cookies_of(browser)
 
 
 def visited(address: str) -> dict[str, str]:
-    with httpx.Client(base_url=address) as browser:
+    with web.Client(base_url=address) as browser:
         assert browser.get("/", headers=HTML).status_code == 200
         return cookies_of(browser)
 
@@ -77,9 +78,7 @@ def two(request: pytest.FixtureRequest) -> Two:
 
 
 def started(address: str, headers: dict[str, str], **body: Any) -> str:
-    reply = httpx.post(
-        f"{address}/api/v1/video/session/start", json={"video_path": "square.mp4"} | body, headers=headers
-    )
+    reply = web.post(f"{address}/api/v1/video/session/start", json={"video_path": "square.mp4"} | body, headers=headers)
     assert reply.status_code == 200, reply.text
     return str(reply.json()["session_id"])
 
@@ -89,9 +88,9 @@ def session_id(two: Two) -> Iterator[str]:
     """A session of the one's, with an object in it."""
     session_id = started(two.address, two.one)
     url = f"{two.address}/api/v1/video/session/{session_id}"
-    assert httpx.post(f"{url}/prompt", json={"frame_index": 0, "prompts": [CLICK]}, headers=two.one).status_code == 200
+    assert web.post(f"{url}/prompt", json={"frame_index": 0, "prompts": [CLICK]}, headers=two.one).status_code == 200
     yield session_id
-    httpx.delete(url, headers=two.one)
+    web.delete(url, headers=two.one)
 
 
 PROMPT = {"frame_index": 0, "prompts": [CLICK]}
@@ -118,13 +117,13 @@ ROUTES: dict[str, Callable[[httpx.Client], httpx.Response]] = {
 def test_to_others_a_session_s_routes_answer_as_if_it_did_not_exist(two: Two, session_id: str):
     url = f"{two.address}/api/v1/video/session/{session_id}"
     missing = f"{two.address}/api/v1/video/session/never-was"
-    with httpx.Client(base_url=url, headers=two.other) as own, httpx.Client(base_url=missing, headers=two.other) as no:
+    with web.Client(base_url=url, headers=two.other) as own, web.Client(base_url=missing, headers=two.other) as no:
         for name, call in ROUTES.items():
             reply = call(own)
             assert reply.status_code == 404, name
             assert reply.json() == call(no).json(), name
-    assert httpx.get(f"{url}/status", headers=two.one).json()["objects"][0]["id"] == 1
-    listed = httpx.get(f"{two.address}/api/v1/video/sessions", headers=two.other).json()
+    assert web.get(f"{url}/status", headers=two.one).json()["objects"][0]["id"] == 1
+    listed = web.get(f"{two.address}/api/v1/video/sessions", headers=two.other).json()
     assert listed == {"sessions": [], "total_sessions": 0}
 
 
@@ -139,26 +138,26 @@ def test_to_others_its_sockets_close_with_4404(two: Two, session_id: str, kind: 
 
 def test_to_others_an_upload_does_not_exist(two: Two, roots: Path):
     files = {"file": ("a.mp4", (roots / "square.mp4").read_bytes())}
-    video_id = httpx.post(f"{two.address}/api/v1/video/upload", files=files, headers=two.one).json()["video_id"]
+    video_id = web.post(f"{two.address}/api/v1/video/upload", files=files, headers=two.one).json()["video_id"]
     start = f"{two.address}/api/v1/video/session/start"
-    refused = httpx.post(start, json={"video_id": video_id}, headers=two.other)
+    refused = web.post(start, json={"video_id": video_id}, headers=two.other)
     assert (refused.status_code, refused.json()["code"]) == (404, "video_not_found")
-    assert httpx.post(start, json={"video_id": video_id}, headers=two.one).status_code == 200
+    assert web.post(start, json={"video_id": video_id}, headers=two.one).status_code == 200
 
 
 def call_event(address: str, name: str, data: list[Any], headers: dict[str, str], **more: Any) -> httpx.Response:
-    return httpx.post(f"{address}/gradio_api/call/{name}", json={"data": data, **more}, headers=headers)
+    return web.post(f"{address}/gradio_api/call/{name}", json={"data": data, **more}, headers=headers)
 
 
 def events(address: str, name: str, event_id: str, headers: dict[str, str]) -> httpx.Response:
-    return httpx.get(f"{address}/gradio_api/call/{name}/{event_id}", headers=headers, timeout=30)
+    return web.get(f"{address}/gradio_api/call/{name}/{event_id}", headers=headers, timeout=30)
 
 
 def test_to_others_gradio_s_events_do_not_exist(two: Two, session_id: str):
     event_id = call_event(two.address, "session_status", [session_id], two.one).json()["event_id"]
     assert events(two.address, "session_status", event_id, two.other).status_code == 404
     cancel = {"event_id": event_id, "session_hash": event_id, "fn_index": 0}
-    assert httpx.post(f"{two.address}/gradio_api/cancel", json=cancel, headers=two.other).status_code == 404
+    assert web.post(f"{two.address}/gradio_api/cancel", json=cancel, headers=two.other).status_code == 404
     answer = events(two.address, "session_status", event_id, two.one)
     assert answer.status_code == 200
     assert '"status": "ready"' in answer.text or '"status":"ready"' in answer.text
@@ -169,25 +168,25 @@ def test_to_others_gradio_s_events_do_not_exist(two: Two, session_id: str):
 
 def test_to_others_gradio_s_queue_is_closed(two: Two):
     join = {"data": [], "fn_index": 10, "session_hash": f"hash-{os.urandom(8).hex()}", "trigger_id": None}
-    joined = httpx.post(f"{two.address}/gradio_api/queue/join", json=join, headers=two.one)
+    joined = web.post(f"{two.address}/gradio_api/queue/join", json=join, headers=two.one)
     assert joined.status_code == 200, joined.text
     query = f"session_hash={join['session_hash']}"
     data = f"{two.address}/gradio_api/queue/data?{query}"
-    assert httpx.get(data, headers=two.other).status_code == 404
-    assert httpx.post(f"{two.address}/gradio_api/queue/join", json=join, headers=two.other).status_code == 404
+    assert web.get(data, headers=two.other).status_code == 404
+    assert web.post(f"{two.address}/gradio_api/queue/join", json=join, headers=two.other).status_code == 404
     beat = f"{two.address}/gradio_api/heartbeat/{join['session_hash']}"
-    assert httpx.get(beat, headers=two.other).status_code == 404
-    with httpx.stream("GET", data, headers=two.one, timeout=30) as mine:
+    assert web.get(beat, headers=two.other).status_code == 404
+    with web.stream("GET", data, headers=two.one, timeout=30) as mine:
         assert mine.status_code == 200
 
 
 def test_to_others_gradio_s_files_do_not_exist(two: Two, session_id: str, roots: Path):
     upload = f"{two.address}/gradio_api/upload"
     files = {"files": ("mine.mp4", (roots / "square.mp4").read_bytes() + os.urandom(16))}
-    path = httpx.post(upload, files=files, headers=two.one).json()[0]
+    path = web.post(upload, files=files, headers=two.one).json()[0]
     url = f"{two.address}/gradio_api/file={path}"
-    assert httpx.get(url, headers=two.other).status_code == 404
-    assert httpx.get(url, headers=two.one).status_code == 200
+    assert web.get(url, headers=two.other).status_code == 404
+    assert web.get(url, headers=two.one).status_code == 200
     video = {"path": path, "meta": {"_type": "gradio.FileData"}}
     event_id = call_event(two.address, "start_session", [video, *[None] * 7], two.other).json()["event_id"]
     assert "video_not_found" in events(two.address, "start_session", event_id, two.other).text
@@ -196,17 +195,17 @@ def test_to_others_gradio_s_files_do_not_exist(two: Two, session_id: str, roots:
     answer = events(two.address, "export", event_id, two.one).text
     exported = json.loads(answer.partition("data: ")[2].splitlines()[0])[0]
     url = f"{two.address}/gradio_api/file={exported['path']}"
-    assert httpx.get(url, headers=two.other).status_code == 404
-    assert "annotations" in httpx.get(url, headers=two.one).json()
+    assert web.get(url, headers=two.other).status_code == 404
+    assert "annotations" in web.get(url, headers=two.one).json()
 
 
 def test_two_who_upload_the_same_file_to_gradio_both_have_it(two: Two, roots: Path):
     upload = f"{two.address}/gradio_api/upload"
     files = {"files": ("same.mp4", (roots / "square.mp4").read_bytes())}
-    paths = [httpx.post(upload, files=files, headers=who).json()[0] for who in (two.one, two.other)]
+    paths = [web.post(upload, files=files, headers=who).json()[0] for who in (two.one, two.other)]
     assert paths[0] == paths[1]
     for who in (two.one, two.other):
-        assert httpx.get(f"{two.address}/gradio_api/file={paths[0]}", headers=who).status_code == 200
+        assert web.get(f"{two.address}/gradio_api/file={paths[0]}", headers=who).status_code == 200
 
 
 @pytest.mark.parametrize(
@@ -226,7 +225,7 @@ def test_two_who_upload_the_same_file_to_gradio_both_have_it(two: Two, roots: Pa
     ],
 )
 def test_what_the_page_does_not_need_of_gradio_is_not_served(two: Two, route: str):
-    assert httpx.get(f"{two.address}/{route}", headers=two.one).status_code == 404
+    assert web.get(f"{two.address}/{route}", headers=two.one).status_code == 404
 
 
 def test_gradio_fetches_no_address_that_a_file_names(two: Two):
@@ -241,10 +240,10 @@ def test_gradio_fetches_no_address_that_a_file_names(two: Two):
 @pytest.mark.parametrize("path", ["/api/v1/video/sessions", "/config", "/gradio_api/info", "/metrics", "/docs"])
 def test_without_a_login_nothing_is_served(logins: str, path: str):
     for headers in ({}, {"X-API-Key": "hunter2"}, {"Cookie": "sam3_login=x"}):
-        assert httpx.get(logins + path, headers=headers).status_code == 401
-    assert httpx.get(logins + path, auth=("ann", "hunter2")).status_code == 401
-    assert httpx.get(logins + path, auth=BOB).status_code == 200
-    page = httpx.get(f"{logins}/", headers=HTML)
+        assert web.get(logins + path, headers=headers).status_code == 401
+    assert web.get(logins + path, auth=("ann", "hunter2")).status_code == 401
+    assert web.get(logins + path, auth=BOB).status_code == 200
+    page = web.get(f"{logins}/", headers=HTML)
     assert page.status_code == 401
     assert "Password" in page.text
 
@@ -258,9 +257,9 @@ def test_a_login_is_the_same_through_every_door(logins: str):
     finally:
         client.close()
     url = f"{logins}/api/v1/video/session/{session_id}"
-    assert httpx.get(f"{url}/status", auth=ANN).status_code == 200
-    assert httpx.get(f"{url}/status", headers=logged_in(logins, *ANN)).status_code == 200
-    assert httpx.get(f"{url}/status", auth=BOB).status_code == 404
+    assert web.get(f"{url}/status", auth=ANN).status_code == 200
+    assert web.get(f"{url}/status", headers=logged_in(logins, *ANN)).status_code == 200
+    assert web.get(f"{url}/status", auth=BOB).status_code == 404
     socket_url = f"ws{url.removeprefix('http').replace('/session/', '/ws/follow/')}"
     with connect(socket_url, additional_headers=logged_in(logins, *ANN)) as socket:
         socket.send("{}")
@@ -272,7 +271,7 @@ def test_a_login_is_the_same_through_every_door(logins: str):
 
 
 def test_logging_out_ends_the_cookie(logins: str):
-    with httpx.Client(base_url=logins) as browser:
+    with web.Client(base_url=logins) as browser:
         assert browser.post("/login", data={"username": "ann", "password": "wrong"}).status_code == 401
         assert browser.post("/login", data={"username": "ann", "password": "pass:word"}).json() == {"success": True}
         assert browser.get("/", headers=HTML).status_code == 200
@@ -287,24 +286,24 @@ def test_a_program_holds_the_session_s_id_as_its_ticket(visitors: str):
     session_id = started(visitors, {})
     url = f"{visitors}/api/v1/video/session/{session_id}"
     assert len(session_id) >= 22
-    assert httpx.get(f"{url}/status").status_code == 200
+    assert web.get(f"{url}/status").status_code == 200
     # Whoever it gives the id to, may use it too.
-    assert httpx.get(f"{url}/status", headers=visited(visitors)).status_code == 200
-    assert httpx.get(f"{visitors}/api/v1/video/sessions").json()["total_sessions"] == 0
-    assert httpx.delete(url).status_code == 200
+    assert web.get(f"{url}/status", headers=visited(visitors)).status_code == 200
+    assert web.get(f"{visitors}/api/v1/video/sessions").json()["total_sessions"] == 0
+    assert web.delete(url).status_code == 200
 
 
 def test_a_program_may_not_choose_its_ticket(visitors: str):
     body = {"video_path": "square.mp4", "session_id": "demo"}
-    reply = httpx.post(f"{visitors}/api/v1/video/session/start", json=body)
+    reply = web.post(f"{visitors}/api/v1/video/session/start", json=body)
     assert (reply.status_code, reply.json()["code"]) == (422, "session_id_not_allowed")
     browser = visited(visitors)
     assert started(visitors, browser, session_id="demo") == "demo"
-    assert httpx.get(f"{visitors}/api/v1/video/session/demo/status").status_code == 404
+    assert web.get(f"{visitors}/api/v1/video/session/demo/status").status_code == 404
 
 
 def test_a_visitor_s_cookie_comes_with_the_page_once_and_can_t_be_made_up(visitors: str):
-    with httpx.Client(base_url=visitors) as browser:
+    with web.Client(base_url=visitors) as browser:
         given = browser.get("/", headers=HTML).headers["set-cookie"]
         assert "HttpOnly" in given
         assert "SameSite=Lax" in given
@@ -312,17 +311,17 @@ def test_a_visitor_s_cookie_comes_with_the_page_once_and_can_t_be_made_up(visito
         name, value = next(iter(browser.cookies.items()))
     session_id = started(visitors, {"Cookie": f"{name}={value}"})
     url = f"{visitors}/api/v1/video/session/{session_id}/status"
-    assert httpx.get(url, headers={"Cookie": f"{name}={value}"}).status_code == 200
+    assert web.get(url, headers={"Cookie": f"{name}={value}"}).status_code == 200
     owner, _, mac = value.rpartition(".")
     for wrong in (owner, f"{owner}.", f"{owner}.{mac[:-1]}x", f"{owner}x.{mac}", f"x{value}", "é.ü"):
-        assert httpx.get(url, headers={"Cookie": f"{name}={wrong}".encode()}).status_code == 404
+        assert web.get(url, headers={"Cookie": f"{name}={wrong}".encode()}).status_code == 404
 
 
 def test_over_https_in_a_frame_the_cookie_is_sent_there_too(tmp_path: Path, roots: Path):
     with running_server(
         tmp_path, VIDEO_ROOTS=str(roots), TENANCY="per-visitor", FRAME_ANCESTORS="https://example.org"
     ) as address:
-        reply = httpx.get(f"{address}/", headers=HTML | {"x-forwarded-proto": "https"})
+        reply = web.get(f"{address}/", headers=HTML | {"x-forwarded-proto": "https"})
         assert "SameSite=None; Partitioned; Secure" in reply.headers["set-cookie"]
         assert "frame-ancestors 'self' https://example.org" in reply.headers["content-security-policy"]
         assert "x-frame-options" not in reply.headers
@@ -339,10 +338,10 @@ def test_a_browser_keeps_what_is_its_own_over_a_restart(tmp_path: Path, roots: P
     assert stat.S_IMODE(key.stat().st_mode) == 0o600
     assert "secret" not in cookie["Cookie"]
     with running_server(tmp_path / "data", **settings) as address:
-        assert httpx.get(f"{address}/api/v1/video/sessions", headers=cookie).status_code == 200
+        assert web.get(f"{address}/api/v1/video/sessions", headers=cookie).status_code == 200
     # A password that was changed ends the logins made with it.
     with running_server(tmp_path / "data", **settings | {"PAGE_LOGINS": "ann:other"}) as address:
-        assert httpx.get(f"{address}/api/v1/video/sessions", headers=cookie).status_code == 401
+        assert web.get(f"{address}/api/v1/video/sessions", headers=cookie).status_code == 401
 
 
 def test_visitors_are_told_apart_over_a_restart(tmp_path: Path, roots: Path):
@@ -352,8 +351,8 @@ def test_visitors_are_told_apart_over_a_restart(tmp_path: Path, roots: Path):
     with running_server(tmp_path, **settings) as address:
         session_id = started(address, cookie)
         url = f"{address}/api/v1/video/session/{session_id}/status"
-        assert httpx.get(url, headers=cookie).status_code == 200
-        assert httpx.get(url, headers=visited(address)).status_code == 404
+        assert web.get(url, headers=cookie).status_code == 200
+        assert web.get(url, headers=visited(address)).status_code == 404
 
 
 def test_names_of_owners():

@@ -13,6 +13,7 @@ import httpx
 import pytest
 from websockets.sync.client import connect
 
+from tests import web
 from tests.clips import write_clip
 from tests.server import running_server
 
@@ -56,7 +57,7 @@ def refused(reply: httpx.Response, code: str) -> int:
 
 
 def test_too_many_requests_are_refused_and_the_time_said_is_true(limited: str):
-    with httpx.Client(base_url=limited, headers={"x-forwarded-for": "9.9.9.1"}) as client:
+    with web.Client(base_url=limited, headers={"x-forwarded-for": "9.9.9.1"}) as client:
         replies = [client.post(START, json={}) for _ in range(PER_MINUTE * 2)]
         assert [r.status_code for r in replies[:PER_MINUTE]] == [422] * PER_MINUTE
         wait = refused(replies[-1], "rate_limited")
@@ -81,14 +82,14 @@ def test_too_many_requests_are_refused_and_the_time_said_is_true(limited: str):
 
 
 def test_what_a_client_writes_before_the_proxy_s_entry_is_not_believed(limited: str):
-    with httpx.Client(base_url=limited) as client:
+    with web.Client(base_url=limited) as client:
         spoofed = [{"x-forwarded-for": f"10.0.{i}.1, 9.9.9.3"} for i in range(PER_MINUTE + 1)]
         replies = [client.post(START, json={}, headers=headers) for headers in spoofed]
     refused(replies[-1], "rate_limited")
 
 
 def test_playing_a_video_does_not_use_it_up(limited: str):
-    with httpx.Client(base_url=limited, headers={"x-forwarded-for": "9.9.9.4"}) as client:
+    with web.Client(base_url=limited, headers={"x-forwarded-for": "9.9.9.4"}) as client:
         session_id = client.post(START, json={"video_path": "square.mp4"}).json()["session_id"]
         url = f"/api/v1/video/session/{session_id}"
         for i in range(PER_MINUTE * 10):
@@ -98,9 +99,9 @@ def test_playing_a_video_does_not_use_it_up(limited: str):
 
 
 def test_wrong_keys_are_slowed_down_and_a_cookie_is_not(stingy: str):
-    with httpx.Client(base_url=stingy, headers={"x-forwarded-for": "9.9.9.5"}) as client:
+    with web.Client(base_url=stingy, headers={"x-forwarded-for": "9.9.9.5"}) as client:
         assert client.post("/api/v1/login", json={"api_key": "one"}).status_code == 200
-        with httpx.Client(base_url=stingy, headers={"x-forwarded-for": "9.9.9.5"}) as guesser:
+        with web.Client(base_url=stingy, headers={"x-forwarded-for": "9.9.9.5"}) as guesser:
             for i in range(5):
                 assert guesser.get("/config", headers={"X-API-Key": f"guess {i}"}).status_code == 401
             assert refused(guesser.get("/config", headers={"X-API-Key": "guess"}), "too_many_failures") <= 12
@@ -112,14 +113,14 @@ def test_wrong_keys_are_slowed_down_and_a_cookie_is_not(stingy: str):
             with connect(url, additional_headers={"x-forwarded-for": "9.9.9.5"}) as socket:
                 assert json.loads(socket.recv())["code"] == "too_many_failures"
         assert client.get("/config").status_code == 200
-    assert httpx.get(f"{stingy}/config", headers={"X-API-Key": "one"}).status_code == 200
+    assert web.get(f"{stingy}/config", headers={"X-API-Key": "one"}).status_code == 200
 
 
 def test_sessions_are_limited_for_each_owner_however_many_ask_at_once(stingy: str):
     headers = {"X-API-Key": "one"}
 
     def start(_: int) -> httpx.Response:
-        return httpx.post(stingy + START, json={"video_path": "square.mp4"}, headers=headers, timeout=60)
+        return web.post(stingy + START, json={"video_path": "square.mp4"}, headers=headers, timeout=60)
 
     with ThreadPoolExecutor(8) as pool:
         replies = list(pool.map(start, range(12)))
@@ -128,10 +129,8 @@ def test_sessions_are_limited_for_each_owner_however_many_ask_at_once(stingy: st
     for reply in replies:
         if reply.status_code != 200:
             assert refused(reply, "session_quota") > 0
-    assert (
-        httpx.post(stingy + START, json={"video_path": "square.mp4"}, headers={"X-API-Key": "two"}).status_code == 200
-    )
-    assert httpx.delete(f"{stingy}/api/v1/video/session/{good[0]}", headers=headers).status_code == 200
+    assert web.post(stingy + START, json={"video_path": "square.mp4"}, headers={"X-API-Key": "two"}).status_code == 200
+    assert web.delete(f"{stingy}/api/v1/video/session/{good[0]}", headers=headers).status_code == 200
     assert start(0).status_code == 200
 
 
@@ -143,7 +142,7 @@ def test_stored_bytes_are_limited_for_each_owner_however_many_ask_at_once(stingy
 
     def send(_: int) -> httpx.Response:
         files = {"file": ("a.mp4", data)}
-        return httpx.post(f"{stingy}/api/v1/video/upload", files=files, headers=headers, timeout=60)
+        return web.post(f"{stingy}/api/v1/video/upload", files=files, headers=headers, timeout=60)
 
     with ThreadPoolExecutor(6) as pool:
         replies = list(pool.map(send, range(9)))
@@ -157,5 +156,5 @@ def test_stored_bytes_are_limited_for_each_owner_however_many_ask_at_once(stingy
     assert len(good) == 3
     refused(reply, "storage_quota")
     body = {"video_base64": base64.b64encode(data).decode()}
-    refused(httpx.post(stingy + START, json=body, headers=headers), "storage_quota")
-    assert httpx.get(f"{stingy}/api/v1/video/sessions", headers=headers).json()["total_sessions"] == 0
+    refused(web.post(stingy + START, json=body, headers=headers), "storage_quota")
+    assert web.get(f"{stingy}/api/v1/video/sessions", headers=headers).json()["total_sessions"] == 0

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +16,23 @@ README = ROOT / "README.md"
 START, END = "<!-- settings: written by `python -m tests.unit.test_readme` -->\n", "<!-- /settings -->"
 
 
+ELSEWHERE = {
+    "server_host": "on a Space and in the container `0.0.0.0`",
+    "tenancy": "on a Space `per-visitor`",
+    "frame_ancestors": "on a Space `https://huggingface.co`",
+    "trusted_proxies": "on a Space `1`",
+    "rate_limit_enabled": "on a Space `true`",
+    "max_sessions_per_owner": "on a Space `50`",
+    "max_stored_mb_per_owner": "on a Space `5000`",
+}
+"""Defaults that depend on where it runs."""
+
+
 def _default(name: str, field: FieldInfo) -> str:
-    if name == "server_host":
-        return "`127.0.0.1`; on a Space and in the container `0.0.0.0`"
+    return "; ".join(filter(None, (_here(field), ELSEWHERE.get(name))))
+
+
+def _here(field: FieldInfo) -> str:
     value: Any = field.default
     if value is None or value == [] or value == "":
         return ""
@@ -49,6 +65,19 @@ def test_the_readme_lists_every_setting_with_its_default() -> None:
     text = README.read_text(encoding="utf-8")
     listed = text[text.index(START) + len(START) : text.index(END)]
     assert listed == table(), "run: python -m tests.unit.test_readme"
+
+
+def test_what_is_said_of_a_space_is_true() -> None:
+    code = (
+        "from backend.settings import Settings; s = Settings(_env_file=None);"
+        f"print(*[getattr(s, name) for name in {list(ELSEWHERE)}], sep='|')"
+    )
+    clean = {k: v for k, v in os.environ.items() if k.lower() not in Settings.model_fields}
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=clean | {"SPACE_ID": "me/sam"}, cwd=ROOT, capture_output=True, text=True
+    )
+    for found, told in zip(done.stdout.strip().split("|"), ELSEWHERE.values(), strict=True):
+        assert found.strip("[]'").lower() == told.split("`")[1]
 
 
 def rewrite() -> None:
