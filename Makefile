@@ -61,7 +61,7 @@ $(MODELS_INSTALLED): $(TEST_INSTALLED) .ci/models.txt
 
 test-models: $(MODELS_INSTALLED)
 	$(MODELS)/bin/python -m pytest tests/models $(ARGS)
-	$(MODELS)/bin/python -m pytest tests/contract/engines -k sam3 $(ARGS)
+	$(MODELS)/bin/python -m pytest tests/contract/engines -k sam3 -m "not long" $(ARGS)
 
 gpu-check: $(TEST_INSTALLED)
 	@$(BIN)/python -m benchmarks.gpu_check $(ARGS)

@@ -23,8 +23,8 @@ def free_port() -> int:
 
 
 @contextmanager
-def running_server(data_dir: Path, **environment: str) -> Iterator[str]:
-    """Start `python app.py`, wait until an engine is ready, yield its address, and end it.
+def running_server(data_dir: Path, *, wait_for: str = "/ready", **environment: str) -> Iterator[str]:
+    """Start `python app.py`, wait until an engine is ready (`wait_for` answers 200), yield its address, and end it.
 
     The server's output is kept in `server.log` in the data folder and shown when it does not start.
     """
@@ -42,7 +42,7 @@ def running_server(data_dir: Path, **environment: str) -> Iterator[str]:
     with log.open("wb") as out:
         process = subprocess.Popen([sys.executable, "app.py"], cwd=ROOT, env=env, stdout=out, stderr=out)
         try:
-            _wait(process, f"http://127.0.0.1:{port}", log)
+            _wait(process, f"http://127.0.0.1:{port}{wait_for}", log)
             yield f"http://127.0.0.1:{port}"
         finally:
             process.terminate()
@@ -59,7 +59,7 @@ def _wait(process: subprocess.Popen[bytes], address: str, log: Path) -> None:
         if process.poll() is not None:
             break
         try:
-            if httpx.get(f"{address}/ready", timeout=5).status_code == 200:
+            if httpx.get(address, timeout=5).status_code == 200:
                 return
         except httpx.TransportError:
             # Not listening yet: ask again until the time is up.

@@ -124,8 +124,9 @@ def test_the_exemplars_it_cannot_take_are_refused_before_anything_changes(server
 
 def test_the_checkpoint_of_another_family_serves_clicks_and_says_that_it_knows_no_words(tmp_path: Path, roots: Path):
     checkpoint = make_checkpoint(tmp_path / "tiny-sam2", "sam2")
-    environment = {"ENGINE": "auto", "MODEL_ID": str(checkpoint), "VIDEO_ROOTS": str(roots), "OMP_NUM_THREADS": "1"}
-    with running_server(tmp_path / "data", **environment) as server:
+    # Without a GPU, so that it is not Meta's package where that is installed.
+    environment = {"ENGINE": "auto", "CUDA_VISIBLE_DEVICES": "", "MODEL_ID": str(checkpoint), "OMP_NUM_THREADS": "1"}
+    with running_server(tmp_path / "data", VIDEO_ROOTS=str(roots), **environment) as server:
         (model,) = httpx.get(f"{server}/models/info").json()["models"]
         assert (model["name"], model["title"]) == ("transformers", "SAM 2.1")
         assert "sam3" in model["note"], "auto says why it is not Meta's package"
