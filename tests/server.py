@@ -23,8 +23,10 @@ def free_port() -> int:
 
 
 @contextmanager
-def server_process(data_dir: Path, port: int, **environment: str) -> Iterator[subprocess.Popen[bytes]]:
-    """`python app.py` on a port, once an engine is ready; ended afterwards, unless it has ended by then.
+def server_process(
+    data_dir: Path, port: int, *, wait_for: str = "/ready", **environment: str
+) -> Iterator[subprocess.Popen[bytes]]:
+    """`python app.py` on a port, once `wait_for` answers 200; ended afterwards, unless it has ended by then.
 
     The server's output is kept in `server.log` in the data folder and shown when it does not start.
     """
@@ -41,7 +43,7 @@ def server_process(data_dir: Path, port: int, **environment: str) -> Iterator[su
     with log.open("ab") as out:
         process = subprocess.Popen([sys.executable, "app.py"], cwd=ROOT, env=env, stdout=out, stderr=out)
         try:
-            _wait(process, f"http://127.0.0.1:{port}", log)
+            _wait(process, f"http://127.0.0.1:{port}{wait_for}", log)
             yield process
         finally:
             process.terminate()
@@ -53,10 +55,10 @@ def server_process(data_dir: Path, port: int, **environment: str) -> Iterator[su
 
 
 @contextmanager
-def running_server(data_dir: Path, **environment: str) -> Iterator[str]:
+def running_server(data_dir: Path, *, wait_for: str = "/ready", **environment: str) -> Iterator[str]:
     """A `server_process` on a free port; its address."""
     port = free_port()
-    with server_process(data_dir, port, **environment):
+    with server_process(data_dir, port, wait_for=wait_for, **environment):
         yield f"http://127.0.0.1:{port}"
 
 
@@ -66,7 +68,7 @@ def _wait(process: subprocess.Popen[bytes], address: str, log: Path) -> None:
         if process.poll() is not None:
             break
         try:
-            if httpx.get(f"{address}/ready", timeout=5).status_code == 200:
+            if httpx.get(address, timeout=5).status_code == 200:
                 return
         except httpx.TransportError:
             # Not listening yet: ask again until the time is up.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
@@ -147,20 +146,18 @@ def test_gpus_are_checked_through_gradio_too(server: str):
 # --- which engine ------------------------------------------------------------------------------
 
 
-@pytest.fixture(scope="module")
-def fallen_back(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A server that was asked for a checkpoint which is not there."""
-    with running_server(
-        tmp_path_factory.mktemp("fallen"), ENGINE="transformers", MODEL_ID=str(Path("/nowhere/secret-model"))
-    ) as address:
-        yield address
-
-
-def test_a_model_that_cannot_be_loaded_is_replaced_and_said(fallen_back: str):
-    (model,) = httpx.get(f"{fallen_back}/models/info").json()["models"]
+def test_a_model_that_cannot_be_loaded_is_replaced_and_said(tmp_path: Path):
+    # Asked for a checkpoint which is not there.
+    missing = str(Path("/nowhere/secret-model"))
+    with running_server(tmp_path, ENGINE="transformers", MODEL_ID=missing) as server:
+        (model,) = httpx.get(f"{server}/models/info").json()["models"]
+        warned = [line for line in (tmp_path / "server.log").read_text().splitlines() if "is used instead" in line]
     assert (model["name"], model["state"]) == ("lite", "ready")
     assert "can't be used here" in model["note"]
     assert "/nowhere" not in model["note"]
+    assert len(warned) == 1
+    assert "WARNING" in warned[0]
+    assert "There is no folder “secret-model”" in warned[0]
 
 
 def test_a_required_model_that_cannot_be_loaded_ends_the_server(tmp_path: Path):

@@ -124,8 +124,9 @@ def test_the_exemplars_it_cannot_take_are_refused_before_anything_changes(server
 
 def test_the_checkpoint_of_another_family_serves_clicks_and_says_that_it_knows_no_words(tmp_path: Path, roots: Path):
     checkpoint = make_checkpoint(tmp_path / "tiny-sam2", "sam2")
-    environment = {"ENGINE": "auto", "MODEL_ID": str(checkpoint), "VIDEO_ROOTS": str(roots), "OMP_NUM_THREADS": "1"}
-    with running_server(tmp_path / "data", **environment) as server:
+    # Without a GPU, so that it is not Meta's package where that is installed.
+    environment = {"ENGINE": "auto", "CUDA_VISIBLE_DEVICES": "", "MODEL_ID": str(checkpoint), "OMP_NUM_THREADS": "1"}
+    with running_server(tmp_path / "data", VIDEO_ROOTS=str(roots), **environment) as server:
         (model,) = httpx.get(f"{server}/models/info").json()["models"]
         assert (model["name"], model["title"]) == ("transformers", "SAM 2.1")
         assert "sam3" in model["note"], "auto says why it is not Meta's package"
@@ -138,7 +139,8 @@ def test_the_checkpoint_of_another_family_serves_clicks_and_says_that_it_knows_n
         assert ran["total_frames"] == 12
 
 
-def test_the_gpu_check_says_that_there_is_no_gpu_and_measures_where_it_is_told_to(checkpoint: Path, tmp_path: Path):
+@pytest.mark.slow
+def test_the_gpu_check_says_that_there_is_no_gpu_and_goes_on_where_it_is_told_to(checkpoint: Path):
     from backend.engines.devices import gpus
 
     command = [sys.executable, "-m", "benchmarks.gpu_check"]
@@ -146,15 +148,21 @@ def test_the_gpu_check_says_that_there_is_no_gpu_and_measures_where_it_is_told_t
 
     def run(*arguments: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
-            [*command, *arguments], cwd=ROOT, env=environment, capture_output=True, text=True, timeout=120, check=False
+            [*command, *arguments], cwd=ROOT, env=environment, capture_output=True, text=True, timeout=300, check=False
         )
 
     if not gpus():
         refused = run()
         assert refused.returncode == 1
         assert "no GPU on this machine" in refused.stderr
-    small = ("--objects", "1", "2", "--frames", "3", "--resolutions", "480p", "--no-tests", "--without-gpu")
+        assert refused.stdout == ""
+    small = ("--objects", "1", "2", "--frames", "3", "--resolutions", "480p", "--without-gpu")
     measured = run(*small)
-    assert measured.returncode == 0, measured.stderr
+    assert measured.returncode == 0, measured.stdout + measured.stderr
+    # The contract was held against this very model; what needs a GPU or real weights says so.
+    (tests,) = [line for line in measured.stdout.splitlines() if " passed" in line]
+    assert "failed" not in tests
+    assert int(tests.partition(" passed")[0].split()[-1]) >= 8
+    assert "needs real weights" in measured.stdout
     rows = [line for line in measured.stdout.split("tiny-sam3, CPU:")[1].splitlines() if line.startswith("| ")]
     assert [row.split("|")[1:4] for row in rows[1:]] == [[" 1 ", " 3 ", " 480p "], [" 2 ", " 3 ", " 480p "]]

@@ -37,8 +37,8 @@ DEVICE_NAME = "CPU, shrunk"
 GPUS = "SAM3_SHRUNK_GPUS"
 """The environment variable that says how many GPUs to pretend; 1 unless it is set."""
 
-REAL = "SAM3_ON_GPU"
-"""The environment variable that leaves the package as it is, for the tests that want a GPU."""
+REAL = "GPU_CHECK"
+"""The environment variable of `make gpu-check`, which leaves the package as it is for the tests that want a GPU."""
 
 _PATCH = SIDE // 14
 _SMALLER = (

@@ -1,4 +1,7 @@
-"""What only a GPU can show. Without one each of these says so and is skipped."""
+"""What only a GPU can show of Meta's package. Without one each of these says so and is skipped.
+
+The weights are those that the settings name, as for a server.
+"""
 
 from __future__ import annotations
 
@@ -9,13 +12,14 @@ import torch
 from backend.domain import Image
 from backend.engines.sam.model import Clicks, SamModel, Views
 from backend.engines.sam3 import Sam3Options, load
-from tests.models.shrunk import REAL, quietly, real
+from backend.settings import Settings
+from tests.models.shrunk import quietly, real
 
 GPUS = torch.cuda.device_count() if real() else 0
 
 pytestmark = [
     pytest.mark.gpu,
-    pytest.mark.skipif(GPUS == 0, reason=f"needs an NVIDIA GPU, SAM 3's weights, and {REAL}=1"),
+    pytest.mark.skipif(GPUS == 0, reason="needs an NVIDIA GPU and SAM 3's weights: make gpu-check"),
 ]
 
 HEIGHT, WIDTH = 360, 640
@@ -53,7 +57,9 @@ class Frames:
         return self._kept[1]
 
 
-def loaded(options: Sam3Options) -> SamModel:
+def loaded(compile: bool = False, gpus: int = 1) -> SamModel:
+    named = Settings()
+    options = Sam3Options(named.sam3_checkpoint, named.sam3_bpe_path, gpus, compile)
     with quietly():
         return load(options, print)
 
@@ -64,7 +70,7 @@ def iou(one: np.ndarray, other: np.ndarray) -> float:
 
 @pytest.fixture(scope="module")
 def model() -> SamModel:
-    return loaded(Sam3Options())
+    return loaded()
 
 
 def test_the_checkpoint_loads_and_segments_a_click(model: SamModel) -> None:
@@ -126,15 +132,15 @@ def test_a_full_gpu_is_known_as_such(model: SamModel) -> None:
     assert model.is_out_of_memory(full.value)
 
 
-def test_a_compiled_model_gives_the_same() -> None:
-    plain, compiled = loaded(Sam3Options()), loaded(Sam3Options(compile=True))
-    found = [m.detect(Frames(m, 1).features(0), (HEIGHT, WIDTH), "red circle", ())[0] for m in (plain, compiled)]
+def test_a_compiled_model_gives_the_same(model: SamModel) -> None:
+    both = model, loaded(compile=True)
+    found = [m.detect(Frames(m, 1).features(0), (HEIGHT, WIDTH), "red circle", ())[0] for m in both]
     assert iou(found[0].mask, found[1].mask) > 0.95
 
 
 @pytest.mark.skipif(GPUS < 2, reason="needs two NVIDIA GPUs")
 def test_two_gpus_work_on_one_session() -> None:
-    group = loaded(Sam3Options(gpus=2))
+    group = loaded(gpus=2)
     frames = Frames(group, 10)
     tracker = group.track(frames, 16)
     for obj_id in range(4):

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 
+from backend.domain import Box
 from backend.engines.sam.model import Clicks, Found
 from backend.engines.sam3 import memory
 from backend.engines.sam3.model import Sam3Model
@@ -166,6 +167,18 @@ def test_followers_in_opposite_directions(model: Sam3Model, clip: Clip) -> None:
     assert equal([b for _, b in pairs], down)
 
 
+def test_exemplars_hold_for_one_call_only(model: Sam3Model, clip: Clip) -> None:
+    """The package's own processor of images adds up the boxes of all calls."""
+
+    def find(*boxes: Box) -> list[tuple[bytes, float]]:
+        return [(f.mask.tobytes(), f.score) for f in model.detect(clip.features(0), clip.size, "cat", boxes)]
+
+    box = Box((0.1, 0.1, 0.3, 0.3))
+    plain, like = find(), find(box)
+    assert like != plain
+    assert (find(box), find()) == (like, plain)
+
+
 def test_objects_do_not_cut_into_each_other(model: Sam3Model, clip: Clip) -> None:
     """The package takes from one object's mask what a later one covers."""
     tracker = model.track(clip, 16)
@@ -241,8 +254,11 @@ def test_memory_stays_bounded_on_a_long_video(model: Sam3Model) -> None:
     assert all(len(s["frames_already_tracked"]) <= 30 for s in follower._states)
 
 
-def test_forgetting_changes_nothing(model: Sam3Model, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What is dropped is what the model would not have looked at."""
+@pytest.mark.parametrize("disambiguated", [True, False])
+def test_forgetting_changes_nothing(model: Sam3Model, monkeypatch: pytest.MonkeyPatch, disambiguated: bool) -> None:
+    """What is dropped is what the model would not have looked at, with its choice of memories and without."""
+    assert model._video.tracker.use_memory_selection
+    monkeypatch.setattr(model._video.tracker, "use_memory_selection", disambiguated)
     clip = Clip(model, 24)
     bounded = tracked(model, clip, range(24)), run(model.follow(clip, "cat", 16), range(24))
     monkeypatch.setattr(memory, "_drop", lambda outputs, kept: [])

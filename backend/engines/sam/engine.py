@@ -7,6 +7,7 @@ session leaves no trace in what the next request gives.
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -64,6 +65,8 @@ class SamEngine:
 
     def open(self, video: Video, frames: FrameSource, snapshot: Snapshot) -> SamHandle:
         """Take a session in. Nothing of the snapshot is needed: requests and spans say it all."""
+        # Nobody asks for a picture's features while people work on videos: their time is up all the same.
+        self._cache.expire()
         handle = SamHandle(video, SessionViews(self._model, video, frames, self._cache, ENCODED))
         self._handles.add(handle)
         return handle
@@ -157,6 +160,8 @@ class SamEngine:
             raise
         except Exception as error:
             if isinstance(error, MemoryError) or self._model.is_out_of_memory(error):
+                # Its frames' variables are what filled the memory: as long as they live, nothing is free.
+                traceback.clear_frames(error.__traceback__)
                 fewer = self._hold_fewer()
                 raise EngineError(
                     "The device's memory is full. What was computed is kept; "

@@ -33,8 +33,8 @@ def load(options: Sam3Options, report: Callable[[str], None]) -> SamModel:
 
     if not torch.cuda.is_available():
         raise EngineError(
-            "SAM 3 by Meta's package needs an NVIDIA GPU that PyTorch can use, and there is none here: "
-            "use ENGINE=transformers or ENGINE=lite.",
+            "SAM 3 by Meta's package needs an NVIDIA GPU that PyTorch can use, and there is none here: check the "
+            "driver and that PyTorch is a CUDA build, or use ENGINE=transformers or ENGINE=lite.",
             "engine_unavailable",
         )
     if torch.cuda.device_count() < options.gpus:

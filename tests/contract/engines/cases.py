@@ -38,6 +38,8 @@ NAMES = tuple(name for name in PACKAGES if not lacking(name))
 """The engines that can be tested here."""
 
 WORDS = ("face", "thing", "ball", "dog", "blue disc", "person", "car", "cat", "apple", "red hat", "a wheel", "window")
+STILLS = 100_000_000
+"""What features of still images may hold, in bytes."""
 LATE_WORD = "late thing"
 """What the stand-in finds on a later frame only."""
 
@@ -160,13 +162,13 @@ def make_case(name: str, folder: Path) -> Case:
 
         one_thread()
         install()
-        spec = EngineSpec("sam3", cache)
+        spec = EngineSpec("sam3", cache, cache_bytes=STILLS)
         return Case(name, lambda: _quietly(spec), spec, environment())
     from tests.tiny import make_checkpoint
 
     one_thread()
     tiny = make_checkpoint(folder / "checkpoint", "sam2" if name == "sam2" else "sam3")
-    spec = EngineSpec("transformers", cache, checkpoint=str(tiny))
+    spec = EngineSpec("transformers", cache, checkpoint=str(tiny), cache_bytes=STILLS)
     return Case(name, lambda: build(spec), spec)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
 
@@ -39,17 +40,13 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> SamModel:
 
 
 @pytest.fixture
-def passes(model: SamModel, monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, ...]]:
-    """The shapes of the pictures that went through the vision encoder."""
+def passes(model: SamModel) -> Iterator[list[tuple[int, ...]]]:
+    """The shapes of what went through the package's own vision encoder, whoever called it."""
     seen: list[tuple[int, ...]] = []
-    encode = model.encode
-
-    def counted(picture: Image) -> object:
-        seen.append(picture.shape)
-        return encode(picture)
-
-    monkeypatch.setattr(model, "encode", counted)
-    return seen
+    encoder = vars(model)["_network"].model.detector_model.vision_encoder
+    hook = encoder.register_forward_hook(lambda module, given, out: seen.append(tuple(out.last_hidden_state.shape)))
+    yield seen
+    hook.remove()
 
 
 @pytest.fixture(scope="module")

@@ -10,10 +10,12 @@ from backend.engines import devices, registry
 from backend.engines.devices import Gpu
 from backend.engines.layout import groups, workers_for
 from backend.engines.registry import EngineSpec, choose
+from backend.engines.sam3.options import Sam3Options
 from backend.errors import EngineError, InvalidInput
 from backend.workers.local import _environment_of
 from backend.workers.pool import Pool
 from tests.conftest import make_settings
+from tests.unit.engines.scripted import ScriptedModel
 
 TWO = (Gpu(0, "one", 80_000, 0), Gpu(1, "other", 80_000, 0))
 
@@ -173,6 +175,46 @@ def test_gpus_of_the_settings_must_be_there(tmp_path, installed):
     installed("torch", "sam3")
     with pytest.raises(InvalidInput, match="names GPU 4"):
         choose(make_settings(tmp_path, engine="sam3", video_model_gpus="4"), TWO)
+
+
+def test_the_settings_of_sam3_reach_what_loads_it(tmp_path, installed, monkeypatch: pytest.MonkeyPatch):
+    installed("torch", "sam3")
+    asked = {
+        "sam3_checkpoint": "somewhere/sam3.pt",
+        "sam3_bpe_path": tmp_path / "words.gz",
+        "video_model_compile": True,
+        "video_model_temporal_disambiguation": False,
+        "video_model_gpus": "0+1",
+    }
+    seen: list[Sam3Options] = []
+
+    def load(options: Sam3Options, report: object) -> ScriptedModel:
+        seen.append(options)
+        return ScriptedModel()
+
+    monkeypatch.setattr("backend.engines.sam3.load", load)
+    for settings in (asked, {}):
+        (spec, *_) = choose(make_settings(tmp_path, engine="sam3", **settings), TWO)
+        registry.build(spec)
+    assert seen == [
+        Sam3Options("somewhere/sam3.pt", tmp_path / "words.gz", 2, compile=True, temporal_disambiguation=False),
+        Sam3Options(),
+    ]
+
+
+def test_the_settings_of_transformers_reach_what_loads_it(tmp_path, installed, monkeypatch: pytest.MonkeyPatch):
+    installed("torch", "transformers")
+    seen: list[tuple[str, str]] = []
+
+    def load(model_id: str, device: str, report: object) -> ScriptedModel:
+        seen.append((model_id, device))
+        return ScriptedModel()
+
+    monkeypatch.setattr("backend.engines.transformers.load", load)
+    for settings in ({"model_id": "my/model", "image_model_device": "cuda:1"}, {"image_model_device": "cpu"}, {}):
+        (spec, *_) = choose(make_settings(tmp_path, engine="transformers", **settings))
+        registry.build(spec)
+    assert seen == [("my/model", "cuda"), ("facebook/sam3", "cpu"), ("facebook/sam3", "auto")]
 
 
 def test_the_feature_cache_s_settings_reach_the_engine(tmp_path, installed):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from fractions import Fraction
 from pathlib import Path
 
@@ -262,6 +263,18 @@ def test_a_still_image_s_features_outlive_its_session():
     assert not second.concept_kept
 
 
+def test_a_still_image_s_features_go_in_time_though_only_videos_are_opened():
+    now = [0.0]
+    case = Case(frames=1, cache_bytes=1000, cache_seconds=10)
+    case.engine._cache._clock = lambda: now[0]
+    case.prompt(Text("dog"))
+    case.engine.close(case.handle)
+    assert case.engine._cache.nbytes == 100
+    now[0] = 11
+    case.open(8)
+    assert case.engine._cache.nbytes == 0
+
+
 def test_without_a_cache_every_call_encodes():
     case = Case(frames=1, cache_bytes=0)
     hits = []
@@ -326,6 +339,26 @@ def test_out_of_memory_is_said_and_the_next_attempt_holds_fewer_frames(case):
     assert len(case.run(span)) == 8
     assert case.model.held == [HELD, HELD // 2]
     assert case.engine.memory_bytes(case.handle) == 100
+
+
+def test_what_filled_the_memory_is_free_before_memory_is_given_back(case):
+    class Activations:
+        """What a model holds while it works on a frame."""
+
+    held, free = [], []
+
+    def encode(picture):
+        activations = Activations()
+        held.append(weakref.ref(activations))
+        raise MemoryError
+
+    case.model.encode = encode
+    case.model.release_memory = lambda: free.append(held[-1]() is None)
+    with pytest.raises(EngineError):
+        case.prompt(Text("dog"))
+    with pytest.raises(EngineError):
+        case.run(forward((1,), (seed(1, block(0)),)))
+    assert free == [True, True]
 
 
 def test_fewer_than_the_model_s_own_memory_is_never_asked_for(case):

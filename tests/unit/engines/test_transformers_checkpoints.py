@@ -28,6 +28,7 @@ from huggingface_hub import errors as hub  # noqa: E402
 
 from backend.engines.transformers import checkpoint as checkpoints  # noqa: E402
 from backend.engines.transformers import devices, load  # noqa: E402
+from backend.engines.transformers.model import TransformersModel  # noqa: E402
 from backend.engines.transformers.pixels import Pixels, drawn, reduced, squared  # noqa: E402
 
 
@@ -268,6 +269,17 @@ def test_auto_takes_the_best_there_is(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation, e=emulated: e)
         assert devices.numbers(torch.device("cuda")) == expected
     assert devices.numbers(torch.device("mps")) == torch.float32
+
+
+def test_mps_is_marked_as_untested() -> None:
+    def note_on(kind: str) -> str:
+        network: Any = SimpleNamespace(device=torch.device(kind))
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(devices, "name", lambda device: kind)
+            return TransformersModel(network, None, "SAM 3", "mine", exemplars=False).note
+
+    assert note_on("mps") == "Nobody has tested this engine on Apple's GPUs yet."
+    assert note_on("cpu") == note_on("cuda") == ""
 
 
 # --- pictures and masks --------------------------------------------------------------------------
