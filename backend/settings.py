@@ -91,6 +91,7 @@ class Settings(BaseSettings):
     fake_step_seconds: float = Field(
         default=0, ge=0, description="time the stand-in engine takes a frame (ENGINE=fake, for tests)"
     )
+    fake_workers: int = Field(default=1, ge=1, le=64, description="and how many devices it pretends to have")
     image_model_confidence_threshold: float = Field(
         default=0.5, ge=0, le=1, description="score below which an image's finds are dropped"
     )
