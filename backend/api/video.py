@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -67,7 +66,7 @@ async def propagate(
 ) -> StreamingResponse:
     """Run a propagation; the body streams while frames arrive. A client that goes away cancels nothing."""
     session = service.get(session_id, owner)
-    run = await asyncio.wrap_future(session.propagate((body or s.PropagateBody()).request()))
+    run = await operations.propagate(session, (body or s.PropagateBody()).request())
     stream = _propagated(session, run)
     # The first piece is awaited here, so that a run that fails at once gets its own status.
     first = await anext(stream)
@@ -152,7 +151,7 @@ async def results(
         if end is not None:
             check_frame(end, session.video.num_frames)
     if obj_id is not None:
-        session.object_info(obj_id)
+        await run_in_threadpool(session.object_info, obj_id)
     return s.Results(**await run_in_threadpool(wire.results_out, session, start, stop, obj_id))
 
 
@@ -195,7 +194,7 @@ async def change_object(
     """Name, class or colour of an object; works during a propagation too."""
     if body.name is None and body.label is None and body.color is None:
         raise InvalidInput("Send a name, a label or a color.", "nothing_to_change")
-    info = service.rename(session_id, owner, obj_id, body.name, body.label, body.color)
+    info = await run_in_threadpool(service.rename, session_id, owner, obj_id, body.name, body.label, body.color)
     return s.ObjectReply(**wire.info_out(info))
 
 

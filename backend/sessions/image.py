@@ -47,18 +47,20 @@ async def _still(service: Service, image: str) -> AsyncIterator[Session]:
     Raises:
         InvalidMedia: not an image.
     """
-    data = decode_base64(image, "image")
+    data = await asyncio.to_thread(decode_base64, image, "image")
     likeness = zlib.crc32(data)
     video = await asyncio.to_thread(service.upload, io.BytesIO(data), "image", IMAGE_OWNER)
     session = None
     try:
         if video.kind != "image":
             raise InvalidMedia("This is not a still image. Use the video routes for it.", "not_an_image")
-        session = service.start_session(video, IMAGE_OWNER, gpu_ids=service.image_gpus, likeness=likeness)
+        session = await asyncio.to_thread(
+            service.start_session, video, IMAGE_OWNER, gpu_ids=service.image_gpus, likeness=likeness
+        )
         yield session
     finally:
         if session is not None:
-            service.close(session.id, IMAGE_OWNER)
+            await asyncio.to_thread(service.close, session.id, IMAGE_OWNER)
         await asyncio.to_thread(service.library.delete, video.id)
 
 
@@ -107,7 +109,7 @@ async def segment_image(
     began = time.monotonic()
     async with _still(service, image) as session:
         asked = wire.prompts_in(prompts, session.video)
-        outcome = await asyncio.wrap_future(session.prompt(0, asked, None))
+        outcome = await asyncio.wrap_future(await asyncio.to_thread(session.prompt, 0, asked, None))
         picture = None
         if return_visualization:
             jpeg = await asyncio.to_thread(service.overlay, session, 0)
@@ -176,11 +178,11 @@ async def segment_texts(
     hit = False
     async with _still(service, image) as session:
         for prompt, text in zip(text_prompts, texts, strict=True):
-            outcome = await asyncio.wrap_future(session.prompt(0, (text,), None))
+            outcome = await asyncio.wrap_future(await asyncio.to_thread(session.prompt, 0, (text,), None))
             hit = hit or (not results and bool(outcome.cache_hit))
             results.append({"prompt": prompt, **_found(outcome, [text], threshold)})
             # Each text for itself: what one found must not count as known to the next.
-            await asyncio.wrap_future(session.reset())
+            await asyncio.wrap_future(await asyncio.to_thread(session.reset))
         keeps = any(slot.info and slot.info.capabilities.features for slot in service.engines())
         return {
             "results": results,

@@ -12,6 +12,9 @@ from backend.domain import Direction, FrameResult, Leg
 from backend.errors import Conflict
 from backend.sessions.signal import Signal
 
+BATCH = 16
+"""How many stored frames a follower reads at once."""
+
 RunState = Literal["queued", "running", "complete", "cancelled", "error"]
 
 
@@ -37,8 +40,6 @@ class Run:
     began: float = field(default_factory=time.monotonic)
     first_frame: float | None = None
     ended: float | None = None
-    revived_at: int = -1
-    """How many frames were done when a lost worker was last replaced."""
     ended_callbacks: list[Callable[[], None]] = field(default_factory=list)
 
     def stepped(self, frame_index: int, obj_ids: tuple[int, ...]) -> None:
@@ -110,10 +111,16 @@ async def follow(session: Followed, run: Run, from_seq: int = 0) -> AsyncIterato
             woken.clear()
             ended = not run.active
             while place < run.done:
+                # On a thread: the session's lock may be held while a result is written down. And a few at a time:
+                # a long run that is replayed must let the others have the loop.
+                frames = await asyncio.to_thread(_read, session, run, place)
+                for frame in frames:
+                    if session.closed:
+                        raise closed_error()
+                    yield place, frame
+                    place += 1
                 if session.closed:
                     raise closed_error()
-                yield place, session.run_frame(run, place)
-                place += 1
             if ended:
                 return
             if session.closed:
@@ -121,6 +128,11 @@ async def follow(session: Followed, run: Run, from_seq: int = 0) -> AsyncIterato
             await woken.wait()
     finally:
         unsubscribe()
+
+
+def _read(session: Followed, run: Run, place: int) -> list[FrameResult]:
+    """The next frames of a run, some at a time."""
+    return [] if session.closed else [session.run_frame(run, i) for i in range(place, min(place + BATCH, run.done))]
 
 
 def closed_error() -> Conflict:

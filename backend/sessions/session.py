@@ -45,6 +45,9 @@ from backend.sessions.store import Records
 from backend.workers import messages as m
 from backend.workers.pool import Pool
 
+LOST = (-1, -1)
+"""No worker's incarnation: what was open there has to be opened again."""
+
 
 @dataclass(frozen=True, slots=True)
 class PromptOutcome:
@@ -301,6 +304,10 @@ class Session:
                 # The prompt behind it gets the reason; the next one tries again.
                 self._opened = None
 
+    def _lose_engine(self) -> None:
+        """The engine's state went with its process. The place in memory stays taken for what is under way."""
+        self._opened = LOST
+
     def _forget_engine(self) -> None:
         """The engine's state no longer follows from the log: build it again on the next use."""
         if self._opened is not None:
@@ -322,13 +329,14 @@ class Session:
             if self._queue.current is not op:
                 return
             if isinstance(reply, m.Failed):
+                error = reply.error
                 if _lost(reply):
-                    self._opened = None
-                    op.attempts += 1
-                    if op.attempts == 1:
+                    self._lose_engine()
+                    if op.patience.again(blamed=reply.blamed):
                         self._queue.attempt(op)
                         return
-                self._queue.release(op, error=reply.error)
+                    error = _given_up(reply)
+                self._queue.release(op, error=error)
             elif isinstance(reply, m.Applied):
                 self.memory_bytes = reply.memory_bytes
                 self.failed = False
@@ -378,13 +386,13 @@ class Session:
     def _run_failed(self, op: Op, run: Run, reply: m.Failed) -> None:
         error = reply.error
         if _lost(reply):
-            self._opened = None
+            self._lose_engine()
             if run.cancelling:
                 self._end_run(run, "cancelled")
                 self._queue.release(op)
                 return
-            if run.done > run.revived_at:
-                run.revived_at = run.done
+            error = _given_up(reply)
+            if op.patience.again(blamed=reply.blamed, done=run.done):
                 try:
                     self._revive(op, run)
                     return
@@ -429,6 +437,15 @@ class Session:
         self.log.append(ResetAction())
         self._pool.tell(self.id, m.Reset(self.id))
         self._queue.release(op, count)
+
+
+def _given_up(reply: m.Failed) -> ServiceError:
+    """What to say of a request that is not tried again after its worker ended."""
+    if not isinstance(reply.error, WorkerLost):
+        return reply.error
+    if reply.blamed:
+        return WorkerLost("The engine ended over this again and again, so it was given up. What was computed is kept.")
+    return reply.error
 
 
 def _lost(reply: m.Failed) -> bool:

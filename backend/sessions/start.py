@@ -67,17 +67,20 @@ async def start_session(
             )
         wanted = _checked(gpu_ids)
         if video_id:
-            return service.start_session(service.library.get(video_id, owner), owner, session_id, gpu_ids=wanted)
+            upload = await asyncio.to_thread(service.library.get, video_id, owner)
+            return await asyncio.to_thread(service.start_session, upload, owner, session_id, gpu_ids=wanted)
         rate = frame_rate(fps)
         if video_url:
             video = service.video_from_url()
         elif video_path:
             video = await asyncio.to_thread(service.library.add_path, video_path, owner, rate)
         elif video_base64:
-            data = decode_base64(video_base64, "video")
+            data = await asyncio.to_thread(decode_base64, video_base64, "video")
             video = await asyncio.to_thread(service.upload, io.BytesIO(data), "video", owner, rate)
         assert video is not None
-        return service.start_session(video, owner, session_id, keep_video=False, gpu_ids=wanted)
+        return await asyncio.to_thread(
+            service.start_session, video, owner, session_id, keep_video=False, gpu_ids=wanted
+        )
     except BaseException:
         if video is not None:
             await asyncio.to_thread(service.library.delete, video.id)

@@ -12,6 +12,7 @@ from typing import Literal
 
 from backend.domain import EngineInfo, PromptRequest, Snapshot, Span, Video
 from backend.engines.layout import workers_for
+from backend.engines.memory import resident_mb
 from backend.engines.registry import EngineSpec
 from backend.errors import EngineError, ServiceError, WorkerLost
 from backend.workers import messages as m
@@ -24,6 +25,8 @@ WorkerState = Literal["loading", "ready", "failed"]
 
 MAX_FAILED_STARTS = 3
 """A worker that ends so often before it is ready is not started again."""
+ROOM = 1.25
+"""A limit on a worker's memory is at least so many times what it takes without any session."""
 LOAD_TIMEOUT_SECONDS = 900.0
 """How long an engine may load: a large checkpoint from a slow disk takes minutes."""
 
@@ -44,6 +47,10 @@ class _Slot:
     """What it is doing while it loads."""
     owed: dict[int, OnReply] = field(default_factory=dict)
     """Tickets without their last answer yet."""
+    loaded_mb: float = 0.0
+    """Its resident memory when it had just been loaded."""
+    leaking: bool = False
+    """Whether it is being ended for the memory it took: that is not the fault of whom it works for just then."""
     sessions: set[str] = field(default_factory=set)
 
 
@@ -79,9 +86,13 @@ class Pool:
     Args:
         specs: one for each worker.
         silence_seconds: a worker that owes answers and says nothing for so long is replaced.
+        memory_limit_mb: one whose resident memory passes this is replaced; 0: no limit.
     """
 
-    def __init__(self, specs: Sequence[EngineSpec], silence_seconds: float = 120.0) -> None:
+    def __init__(
+        self, specs: Sequence[EngineSpec], silence_seconds: float = 120.0, memory_limit_mb: float = 0.0
+    ) -> None:
+        self._memory_limit_mb = memory_limit_mb
         self._slots = [_Slot(spec) for spec in specs]
         self._silence = silence_seconds
         self._lock = threading.RLock()
@@ -252,6 +263,7 @@ class Pool:
             match message:
                 case m.Ready(info):
                     slot.info, slot.state, slot.failed_starts, slot.stage = info, "ready", 0, ""
+                    slot.loaded_mb = resident_mb(slot.worker.pid) if slot.worker else 0.0
                     log.info("%s is ready on %s (process %s)", info.title, info.device, slot.worker and slot.worker.pid)
                 case m.Loading(stage):
                     slot.stage = stage
@@ -293,6 +305,8 @@ class Pool:
             if life != slot.incarnation:
                 return
             owed, slot.owed = slot.owed, {}
+            doing = slot.worker.doing if slot.worker and not slot.leaking else 0
+            slot.leaking = False
             if self._stopping.is_set() or slot.state == "failed":
                 slot.worker = None
             else:
@@ -309,19 +323,36 @@ class Pool:
         if slot.error and slot.state == "failed" and not elsewhere:
             lost = slot.error
         for ticket, on_reply in owed.items():
-            on_reply(m.Failed(ticket, lost))
+            on_reply(m.Failed(ticket, lost, blamed=ticket == doing))
 
     def _watch(self) -> None:
-        """Kill a worker that owes an answer and has been silent for too long."""
+        """Kill a worker that owes an answer and has been silent for too long, or takes too much memory."""
         pause = min(1.0, self._silence / 4)
         while not self._stopping.wait(pause):
             now = time.monotonic()
             with self._lock:
                 for slot in self._slots:
-                    if slot.worker is None:
-                        continue
-                    limit = LOAD_TIMEOUT_SECONDS if slot.state == "loading" else self._silence
-                    if (slot.owed or slot.state == "loading") and now - slot.heard > limit:
-                        log.warning("worker %s has been silent for %.0f s; replacing it", slot.worker.pid, limit)
-                        slot.heard = now
-                        slot.worker.kill()
+                    if slot.worker is not None and not self._check_silence(slot, slot.worker, now):
+                        self._check_memory(slot, slot.worker)
+
+    def _check_silence(self, slot: _Slot, worker: LocalWorker, now: float) -> bool:
+        """Whether the worker was killed; the lock is held."""
+        limit = LOAD_TIMEOUT_SECONDS if slot.state == "loading" else self._silence
+        if not (slot.owed or slot.state == "loading") or now - slot.heard <= limit:
+            return False
+        log.warning("worker %s has been silent for %.0f s; replacing it", worker.pid, limit)
+        slot.heard = now
+        worker.kill()
+        return True
+
+    def _check_memory(self, slot: _Slot, worker: LocalWorker) -> None:
+        """The lock is held."""
+        if not self._memory_limit_mb or slot.state != "ready" or slot.leaking:
+            return
+        held = resident_mb(worker.pid)
+        # An engine that needs more just to be there would be replaced for ever.
+        limit = max(self._memory_limit_mb, slot.loaded_mb * ROOM)
+        if held > limit:
+            log.warning("worker %s holds %.0f MB, more than %.0f; replacing it", worker.pid, held, limit)
+            slot.leaking = True
+            worker.kill()
