@@ -88,6 +88,9 @@ class Settings(BaseSettings):
     engine_step_timeout_seconds: float = Field(
         default=120, gt=0, description="an engine that says nothing for so long while it works is replaced"
     )
+    engine_memory_mb: int = Field(
+        default=0, ge=0, description="memory that a worker's sessions may hold, in MB; 0: by what its device has"
+    )
     worker_memory_limit_mb: int = Field(
         default=0, ge=0, description="a worker that holds more main memory is replaced, in MB; 0: no limit"
     )

@@ -46,10 +46,11 @@ class Metrics(Collector):
             ("sam3_process_memory_bytes", "Resident memory of the server and its workers", memory * 1e6),
         ):
             yield GaugeMetricFamily(name, text, value=float(value))
+        late, blocked = self.lag.take_worst()
+        since = "since this was last read"
+        yield GaugeMetricFamily("sam3_event_loop_lag_max_seconds", f"The latest the event loop was {since}", value=late)
         yield GaugeMetricFamily(
-            "sam3_event_loop_lag_max_seconds",
-            "The longest the event loop was held up since this was last read",
-            value=self.lag.take_worst(),
+            "sam3_event_loop_blocked_max_seconds", f"The same without waits for a core, {since}", value=blocked
         )
         used = GaugeMetricFamily("sam3_gpu_memory_bytes", "Memory in use on each GPU", labels=["gpu"])
         for gpu in gpus():

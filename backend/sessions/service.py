@@ -28,6 +28,7 @@ from backend.media.frames import FrameCache
 from backend.media.library import Library
 from backend.media.reader import open_frames
 from backend.sessions import wire
+from backend.sessions.budget import budget_bytes
 from backend.sessions.capacity import Capacity
 from backend.sessions.expiry import Sweeper
 from backend.sessions.session import Session
@@ -79,7 +80,7 @@ class Service:
         self._passing: set[str] = set()
         """Videos that were stored for one session only, and end with it."""
         self._leaving: list[tuple[float, Path]] = []
-        self._capacity = Capacity(settings.max_concurrent_sessions, self._all)
+        self._capacity = Capacity(settings.max_concurrent_sessions, self._all, pool, self._budget)
         self._sweeper = Sweeper(self.sweep, settings.session_cleanup_interval_seconds)
         self._started = time.monotonic()
 
@@ -95,6 +96,9 @@ class Service:
         self._discard(0)
         self.pool.stop()
         self.frames.close()
+
+    def _budget(self, place: int) -> int:
+        return budget_bytes(self.pool.status(), place, self.settings.engine_memory_mb)
 
     def _all(self) -> list[Session]:
         with self._lock:
@@ -123,6 +127,7 @@ class Service:
             InvalidInput: an id of the wrong form, GPUs that sessions can't have.
             Conflict: the id is taken (`session_exists`).
             TooMany: no place is free.
+            TooLarge: the video needs more engine memory than there is.
         """
         if session_id is not None and not SESSION_ID.fullmatch(session_id):
             raise InvalidInput("A session_id has 1 to 64 letters, digits, _ or -.", "invalid_session_id")

@@ -96,6 +96,8 @@ class Session:
         self.parked = False
         self.failed = False
         self.memory_bytes = 0
+        self.peak_bytes = 0
+        """The most engine memory it ever held."""
         self.outcomes: dict[int, Outcome] = {}
         """Of each propagation's edit, once it has ended."""
         self._queue = OpQueue(self.lock, self._released)
@@ -299,7 +301,7 @@ class Session:
     def _on_opened(self, reply: m.Reply) -> None:
         with self.lock:
             if isinstance(reply, m.Opened):
-                self.memory_bytes = reply.memory_bytes
+                self._holds(reply.memory_bytes)
             elif isinstance(reply, m.Failed):
                 # The prompt behind it gets the reason; the next one tries again.
                 self._opened = None
@@ -307,6 +309,10 @@ class Session:
     def _lose_engine(self) -> None:
         """The engine's state went with its process. The place in memory stays taken for what is under way."""
         self._opened = LOST
+
+    def _holds(self, memory_bytes: int) -> None:
+        self.memory_bytes = memory_bytes
+        self.peak_bytes = max(self.peak_bytes, memory_bytes)
 
     def _forget_engine(self) -> None:
         """The engine's state no longer follows from the log: build it again on the next use."""
@@ -338,7 +344,7 @@ class Session:
                     error = _given_up(reply)
                 self._queue.release(op, error=error)
             elif isinstance(reply, m.Applied):
-                self.memory_bytes = reply.memory_bytes
+                self._holds(reply.memory_bytes)
                 self.failed = False
                 frame = self.book.write_prompt(request, reply.frame.objects, reply.concept_kept, reply.born)
                 message = None
@@ -374,7 +380,7 @@ class Session:
                 return
             match reply:
                 case m.Stepped():
-                    self.memory_bytes = reply.memory_bytes
+                    self._holds(reply.memory_bytes)
                     run.stepped(reply.frame.frame_index, self.book.write_frame(run.seq, reply.frame, reply.born))
                     self.changes.ring()
                 case m.Finished():

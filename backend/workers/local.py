@@ -74,15 +74,12 @@ class LocalWorker:
         with _environment_of(spec):
             self._process.start()
         theirs.close()
+        self.pid = self._process.pid or 0
         self._outbox: queue.SimpleQueue[m.Request | None] = queue.SimpleQueue()
         self._writer = threading.Thread(target=self._write, name=f"to-worker-{self.pid}", daemon=True)
         self._reader = threading.Thread(target=self._read, name=f"worker-{self.pid}", daemon=True)
         self._writer.start()
         self._reader.start()
-
-    @property
-    def pid(self) -> int:
-        return self._process.pid or 0
 
     @property
     def doing(self) -> int:
@@ -94,8 +91,9 @@ class LocalWorker:
         self._outbox.put(request)
 
     def kill(self) -> None:
-        # Not terminate: a stopped or wedged process never handles SIGTERM.
-        self._process.kill()
+        # Not terminate: a stopped or wedged process never handles SIGTERM. One that is gone already is fine.
+        with contextlib.suppress(ValueError):
+            self._process.kill()
 
     def join(self, timeout: float) -> None:
         """Wait until the process and its reader thread have ended."""

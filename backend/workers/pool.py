@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from backend.domain import EngineInfo, PromptRequest, Snapshot, Span, Video
+from backend.engines.devices import gpus
 from backend.engines.layout import workers_for
 from backend.engines.memory import resident_mb
 from backend.engines.registry import EngineSpec
@@ -49,6 +50,8 @@ class _Slot:
     """Tickets without their last answer yet."""
     loaded_mb: float = 0.0
     """Its resident memory when it had just been loaded."""
+    free_mb: float = 0.0
+    """What its GPUs had left then."""
     leaking: bool = False
     """Whether it is being ended for the memory it took: that is not the fault of whom it works for just then."""
     sessions: set[str] = field(default_factory=set)
@@ -76,6 +79,8 @@ class SlotStatus:
     sessions: int
     waiting: int
     pid: int
+    free_mb: float
+    """What its GPUs had left when its engine was just loaded, in MB; 0 without any."""
 
 
 class Pool:
@@ -136,6 +141,7 @@ class Pool:
                     len(s.sessions),
                     len(s.owed),
                     s.worker.pid if s.worker else 0,
+                    s.free_mb,
                 )
                 for s in self._slots
             ]
@@ -181,17 +187,43 @@ class Pool:
         with self._lock:
             slot = self._pinned.get(session_id)
             if slot is None or slot.state == "failed":
-                wish = self._wishes.get(session_id) or _Wish(tuple(range(len(self._slots))))
-                alive = [self._slots[i] for i in wish.places if self._slots[i].state != "failed"]
-                if not alive:
-                    error = next((s.error for s in self._slots if s.error), None)
-                    raise error or EngineError("No engine is available.", "engine_unavailable")
-                if wish.likeness is None:
-                    slot = min(alive, key=lambda s: len(s.sessions))
-                else:
-                    slot = alive[wish.likeness % len(alive)]
+                slot = self._slots[self.places(session_id)[0]]
                 self._pin(session_id, slot)
             return self._slots.index(slot), slot.incarnation
+
+    def places(self, session_id: str) -> list[int]:
+        """The workers that a session without engine state may go to, the best first: where it is, then the emptiest.
+
+        Raises:
+            EngineError: no worker can be had.
+        """
+        with self._lock:
+            wish = self._wishes.get(session_id) or _Wish(tuple(range(len(self._slots))))
+            alive = [i for i in wish.places if self._slots[i].state != "failed"]
+            if not alive:
+                error = next((s.error for s in self._slots if s.error), None)
+                raise error or EngineError("No engine is available.", "engine_unavailable")
+            if wish.likeness is not None:
+                return [alive[wish.likeness % len(alive)]]
+            here = self._pinned.get(session_id)
+            return sorted(alive, key=lambda i: (self._slots[i] is not here, len(self._slots[i].sessions)))
+
+    def place(self, session_id: str, place: int) -> None:
+        """Give a session without engine state its place on a worker."""
+        with self._lock:
+            self._pin(session_id, self._slots[place])
+
+    def place_of(self, session_id: str) -> int | None:
+        """The worker on which a session has its place; None where it has none."""
+        with self._lock:
+            slot = self._pinned.get(session_id)
+            return None if slot is None else self._slots.index(slot)
+
+    @property
+    def engine(self) -> EngineInfo | None:
+        """The engine, once one is loaded."""
+        with self._lock:
+            return next((slot.info for slot in self._slots if slot.info), None)
 
     def release(self, session_id: str) -> None:
         """Free the session's engine state and its place. Unknown sessions are ignored."""
@@ -256,6 +288,7 @@ class Pool:
     def _heard(self, slot: _Slot, life: int, message: m.FromWorker) -> None:
         owed: dict[int, OnReply] = {}
         on_reply: OnReply | None = None
+        free = _free_mb(slot.spec.gpus) if isinstance(message, m.Ready) else 0.0
         with self._lock:
             if life != slot.incarnation:
                 return
@@ -263,6 +296,7 @@ class Pool:
             match message:
                 case m.Ready(info):
                     slot.info, slot.state, slot.failed_starts, slot.stage = info, "ready", 0, ""
+                    slot.free_mb = free
                     slot.loaded_mb = resident_mb(slot.worker.pid) if slot.worker else 0.0
                     log.info("%s is ready on %s (process %s)", info.title, info.device, slot.worker and slot.worker.pid)
                 case m.Loading(stage):
@@ -356,3 +390,8 @@ class Pool:
             log.warning("worker %s holds %.0f MB, more than %.0f; replacing it", worker.pid, held, limit)
             slot.leaking = True
             worker.kill()
+
+
+def _free_mb(places: Sequence[int]) -> float:
+    """The memory that is left on these GPUs, in MB."""
+    return sum(max(0.0, gpu.total_mb - gpu.used_mb) for gpu in gpus() if gpu.index in places) if places else 0.0

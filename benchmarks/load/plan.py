@@ -95,8 +95,10 @@ class Report:
     """Clicks while nothing else goes on."""
     loaded: Times
     """Clicks during the load."""
-    lag: Times
+    late: Times
     """The worst hold-up of the server's event loop in each second of the load."""
+    blocked: Times
+    """The same without what its thread waited for a core."""
     noise: Times
     """The same of a process that does nothing at all: what the machine does to everybody."""
     memory: Sequence[Memory]
@@ -128,13 +130,18 @@ class Report:
             f"{self.loaded.at(1):.1f} at most ({len(self.loaded.values)} clicks)",
             f"so it waits {waits.at(0.5) / step:.2f} steps at the median, {waits.at(0.95) / step:.2f} at p95, "
             f"{waits.at(1) / step:.2f} at most",
-            f"the event loop, worst of each second: {self.lag.at(0.5):.1f} ms at the median, "
-            f"{self.lag.at(0.95):.1f} at p95, {self.lag.at(1):.1f} at most; seconds over 50 ms: {self.lag.over(50)} "
-            f"of {len(self.lag.values)}",
-            f"an idle process beside it: {self.noise.at(0.5):.1f} ms at the median, {self.noise.at(0.95):.1f} at p95, "
-            f"{self.noise.at(1):.1f} at most; over 50 ms: {self.noise.over(50)} of {len(self.noise.values)}",
+            _worst("the event loop, late", self.late),
+            _worst("the event loop, late by no wait for a core", self.blocked),
+            _worst("an idle process beside it, late", self.noise),
         ]
         for memory in self.memory:
             first, last = memory.ends
             out.append(f"memory of {memory.name}: {first:.1f} to {last:.1f} MB, {memory.slope:+.2f} MB a minute")
         return out
+
+
+def _worst(what: str, times: Times) -> str:
+    return (
+        f"{what}, the worst of each second: {times.at(0.5):.1f} ms at the median, {times.at(0.95):.1f} at p95, "
+        f"{times.at(1):.1f} at most; over 50 ms in {times.over(50)} seconds of {len(times.values)}"
+    )

@@ -17,7 +17,7 @@ from benchmarks.load.plan import Memory, Plan, Report, Tally, Times
 from benchmarks.load.server import Server
 from benchmarks.load.video import write_video
 
-LAG = "sam3_event_loop_lag_max_seconds"
+LATE, BLOCKED = "sam3_event_loop_lag_max_seconds", "sam3_event_loop_blocked_max_seconds"
 
 
 def run(plan: Plan) -> Report:
@@ -44,7 +44,7 @@ async def _drive(server: Server, plan: Plan) -> Report:
         quiet = await _click_alone(server, video_id, plan)
         with noise() as machine, clicker(server.address, video_id, plan.clicked) as clicks:
             began = time.monotonic()
-            memory, lag = await _load(server, client, plan, video_id)
+            memory, late, blocked = await _load(server, client, plan, video_id)
             elapsed = time.monotonic() - began
         quiet += await _click_alone(server, video_id, plan)
     return Report(
@@ -52,7 +52,8 @@ async def _drive(server: Server, plan: Plan) -> Report:
         tally=tally,
         quiet=Times(quiet),
         loaded=Times(clicks.values),
-        lag=Times(lag),
+        late=Times(late),
+        blocked=Times(blocked),
         noise=Times(machine.values),
         memory=memory,
         load_average=os.getloadavg(),
@@ -72,7 +73,10 @@ async def _click_alone(server: Server, video_id: str, plan: Plan) -> list[float]
     return clicks.values
 
 
-async def _load(server: Server, client: Client, plan: Plan, video_id: str) -> tuple[list[Memory], list[float]]:
+async def _load(
+    server: Server, client: Client, plan: Plan, video_id: str
+) -> tuple[list[Memory], list[float], list[float]]:
+    """What the processes held meanwhile, and how late the event loop was and by what fault of its own."""
     began = time.monotonic()
     until = began + plan.seconds
     people = [
@@ -83,13 +87,16 @@ async def _load(server: Server, client: Client, plan: Plan, video_id: str) -> tu
     names = {server.pid: "the web process"}
     names |= {pid: f"worker {place}" for place, pid in enumerate(server.worker_pids(), 1)}
     samples: dict[int, list[tuple[float, float]]] = {pid: [] for pid in names}
-    lag: list[float] = []
+    late: list[float] = []
+    blocked: list[float] = []
     await asyncio.to_thread(server.metrics)
     while not working.done():
         await asyncio.wait([working], timeout=1)
         # Reading it starts it anew: each value is the worst of about a second.
-        lag.append((await asyncio.to_thread(server.metrics))[LAG] * 1000)
+        said = await asyncio.to_thread(server.metrics)
+        late.append(said[LATE] * 1000)
+        blocked.append(said[BLOCKED] * 1000)
         for pid, points in samples.items():
             points.append((time.monotonic() - began, resident_mb(pid)))
     await working
-    return [Memory(names[pid], points) for pid, points in samples.items()], lag
+    return [Memory(names[pid], points) for pid, points in samples.items()], late, blocked
