@@ -389,7 +389,10 @@ class Capabilities:
 
 @dataclass(frozen=True, slots=True)
 class EngineInfo:
-    """An engine as it introduces itself once loaded. `checkpoint` is a name, never a path."""
+    """An engine as it introduces itself once loaded. `checkpoint` is a name, never a path.
+
+    `bytes_per_pixel`: the least that a session holds for each pixel of its video's frame; 0: unknown.
+    """
 
     name: str
     title: str
@@ -397,6 +400,7 @@ class EngineInfo:
     checkpoint: str
     capabilities: Capabilities
     note: str = ""
+    bytes_per_pixel: float = 0.0
 
 
 def point_px(point: Sequence[float], width: int, height: int) -> tuple[int, int]:

@@ -131,9 +131,16 @@ class Settings(BaseSettings):
     engine_step_timeout_seconds: float = Field(
         default=120, gt=0, description="an engine that says nothing for so long while it works is replaced"
     )
+    engine_memory_mb: int = Field(
+        default=0, ge=0, description="memory that a worker's sessions may hold, in MB; 0: by what its device has"
+    )
+    worker_memory_limit_mb: int = Field(
+        default=0, ge=0, description="a worker that holds more main memory is replaced, in MB; 0: no limit"
+    )
     fake_step_seconds: float = Field(
         default=0, ge=0, description="time the stand-in engine takes a frame (ENGINE=fake, for tests)"
     )
+    fake_workers: int = Field(default=1, ge=1, le=64, description="and how many devices it pretends to have")
     image_model_confidence_threshold: float = Field(
         default=0.5, ge=0, le=1, description="score below which an image's finds are dropped"
     )

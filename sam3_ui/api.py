@@ -198,7 +198,7 @@ class Endpoints:
                 tuple(obj_ids) if obj_ids is not None else None,
                 bool(resume),
             )
-            run = await asyncio.wrap_future(session.propagate(asked))
+            run = await operations.propagate(session, asked)
             size = wire.size_of(session.video)
             async for seq, frame in follow(session, run, run.first_place):
                 item = {"type": "frame", "run_id": run.id, "seq": seq, "size": size, **wire.frame_out(frame)}

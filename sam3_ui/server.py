@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import importlib.util
 import logging
 import socket
@@ -43,7 +44,9 @@ class Revalidated(StaticFiles):
 
 def create_service(settings: Settings) -> Service:
     """A service with the workers that the settings ask for; not started."""
-    return Service(settings, Pool(choose(settings, gpus()), settings.engine_step_timeout_seconds))
+    specs = choose(settings, gpus())
+    pool = Pool(specs, settings.engine_step_timeout_seconds, settings.worker_memory_limit_mb)
+    return Service(settings, pool)
 
 
 def create_app(settings: Settings) -> FastAPI:
@@ -136,6 +139,9 @@ def serve() -> None:
         log_level=logging.getLevelName(max(logging.INFO, logging.getLevelNamesMapping()[settings.log_level])).lower(),
         access_log=False,
         ws_max_size=64_000_000,
+        # Run-length codes are compact already: compressing each takes longer than sending it, and every socket
+        # would hold some 300 KB for it.
+        ws_per_message_deflate=False,
         # Whose X-Forwarded-For is believed, TRUSTED_PROXIES says.
         proxy_headers=False,
         server_header=False,
@@ -180,6 +186,10 @@ class AnnouncingServer(uvicorn.Server):
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
+        # Everything there is now stays: looking through it for garbage again and again held up the event loop
+        # for a fifth of a second at a time.
+        gc.collect()
+        gc.freeze()
         if self.started and sockets:
             host, port = sockets[0].getsockname()[:2]
             shown = "localhost" if host in ("127.0.0.1", "0.0.0.0", "::") else host

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 
 from fastapi import FastAPI, Request
@@ -19,6 +21,7 @@ from backend.api.limits import BodyLimit
 from backend.sessions.service import Service
 from backend.version import VERSION
 
+THREADS = 32
 METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
 
 DESCRIPTION = """
@@ -52,10 +55,14 @@ def create_api(service: Service) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        # The usual number of threads follows the cores, but what these do is wait: for a lock, a disk, a probe.
+        asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(THREADS, "service"))
         service.start()
+        watching = asyncio.create_task(app.state.metrics.lag.watch())
         try:
             yield
         finally:
+            watching.cancel()
             service.stop()
 
     settings = service.settings

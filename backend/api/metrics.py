@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Iterable
 
@@ -11,8 +12,9 @@ from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from backend.api.system import resident_mb
+from backend.api.lag import LoopLag
 from backend.engines.devices import gpus
+from backend.engines.memory import resident_mb
 from backend.sessions.service import Service
 
 router = APIRouter()
@@ -30,6 +32,7 @@ class Metrics(Collector):
         self.inference = Histogram(
             "sam3_inference_seconds", "Time of prompts and image calls", ["route"], registry=self.registry
         )
+        self.lag = LoopLag(self.registry)
         self.registry.register(self)
 
     def collect(self) -> Iterable[GaugeMetricFamily]:
@@ -43,6 +46,12 @@ class Metrics(Collector):
             ("sam3_process_memory_bytes", "Resident memory of the server and its workers", memory * 1e6),
         ):
             yield GaugeMetricFamily(name, text, value=float(value))
+        late, blocked = self.lag.take_worst()
+        since = "since this was last read"
+        yield GaugeMetricFamily("sam3_event_loop_lag_max_seconds", f"The latest the event loop was {since}", value=late)
+        yield GaugeMetricFamily(
+            "sam3_event_loop_blocked_max_seconds", f"The same without waits for a core, {since}", value=blocked
+        )
         used = GaugeMetricFamily("sam3_gpu_memory_bytes", "Memory in use on each GPU", labels=["gpu"])
         for gpu in gpus():
             used.add_metric([str(gpu.index)], gpu.used_mb * 1e6)
@@ -85,4 +94,6 @@ class Counting:
 @router.get("/metrics", include_in_schema=False)
 async def metrics(request: Request) -> Response:
     collected: Metrics = request.app.state.metrics
-    return Response(generate_latest(collected.registry), media_type=CONTENT_TYPE_LATEST)
+    # The drivers of GPUs and /proc are asked: not on the event loop.
+    text = await asyncio.to_thread(generate_latest, collected.registry)
+    return Response(text, media_type=CONTENT_TYPE_LATEST)

@@ -18,7 +18,7 @@ from backend.api.context import rules_of, service_of
 from backend.api.errors import body_of, close_code_of
 from backend.api.schema import PropagateBody
 from backend.errors import InvalidInput, NotFound, ServiceError
-from backend.sessions import wire
+from backend.sessions import operations, wire
 from backend.sessions.run import Run, follow
 from backend.sessions.session import Session
 
@@ -40,7 +40,7 @@ async def propagate(socket: WebSocket, session_id: str) -> None:
             first = error.errors()[0]
             place = ".".join(str(part) for part in first["loc"])
             raise InvalidInput(f"{place or 'The message'}: {first['msg']}.", "malformed_request") from error
-        run = await asyncio.wrap_future(session.propagate(request))
+        run = await operations.propagate(session, request)
     except ServiceError as error:
         await _refuse(socket, error)
         return
@@ -149,4 +149,4 @@ async def _listen(socket: WebSocket, session: Session, run: Run) -> None:
         with contextlib.suppress(ValueError, RecursionError):
             body = json.loads(text)
             if isinstance(body, dict) and body.get("type") == "cancel" and session.run is run:
-                session.cancel()
+                await asyncio.to_thread(session.cancel)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 from datetime import UTC, datetime
 from importlib import metadata
 from typing import Any
@@ -13,6 +12,7 @@ from fastapi.responses import JSONResponse
 
 from backend.api.context import ServiceDep
 from backend.engines.devices import gpus
+from backend.engines.memory import resident_mb
 from backend.exports.registry import FORMATS
 from backend.sessions import wire
 from backend.sessions.service import Service
@@ -97,15 +97,6 @@ def _installed(package: str) -> str | None:
 def _capabilities(capabilities: Any) -> dict[str, Any]:
     names = ("text", "points", "box", "mask", "exemplar", "backward", "multi_concept", "features")
     return {name: getattr(capabilities, name) for name in names} | {"words": list(capabilities.words)}
-
-
-def resident_mb(pid: int) -> float:
-    """The resident memory of a process, in MB (10^6 bytes); 0 where the system does not tell."""
-    try:
-        with open(f"/proc/{pid or 'self'}/statm", encoding="ascii") as statm:
-            return round(int(statm.read().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 1e6, 1)
-    except (OSError, ValueError):
-        return 0.0
 
 
 @router.get("/api/v1/config")

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
+from itertools import islice
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -27,6 +27,8 @@ router = APIRouter(prefix="/api/v1/video", tags=["video"], responses=s.ERRORS, d
 
 SessionId = Annotated[str, PathParam(description="the session's id")]
 ObjId = Annotated[int, PathParam(description="the object's id")]
+PIECE_FRAMES = 64
+"""Stored frames that are written as JSON at once."""
 
 
 @router.post("/upload")
@@ -78,7 +80,7 @@ async def propagate(
 ) -> StreamingResponse:
     """Run a propagation; the body streams while frames arrive. A client that goes away cancels nothing."""
     session = await service.opened(session_id, owner)
-    run = await asyncio.wrap_future(session.propagate((body or s.PropagateBody()).request()))
+    run = await operations.propagate(session, (body or s.PropagateBody()).request())
     stream = _propagated(session, run, run.first_place)
     # The first piece is awaited here, so that a run that fails at once gets its own status.
     first = await anext(stream)
@@ -148,7 +150,7 @@ async def timestamps(service: ServiceDep, owner: OwnerDep, session_id: SessionId
     return s.Timestamps(timestamps=list(times))
 
 
-@router.get("/session/{session_id}/results")
+@router.get("/session/{session_id}/results", response_model=s.Results)
 async def results(
     service: ServiceDep,
     owner: OwnerDep,
@@ -156,15 +158,29 @@ async def results(
     start: int | None = None,
     stop: int | None = None,
     obj_id: int | None = None,
-) -> s.Results:
+) -> StreamingResponse:
     """Stored results of any range (ends inclusive); nothing is run."""
     session = await service.opened(session_id, owner)
     for end in (start, stop):
         if end is not None:
             check_frame(end, session.video.num_frames)
     if obj_id is not None:
-        session.object_info(obj_id)
-    return s.Results(**await run_in_threadpool(wire.results_out, session, start, stop, obj_id))
+        await run_in_threadpool(session.object_info, obj_id)
+    stored = await run_in_threadpool(wire.results_out, session, start, stop, obj_id)
+    return StreamingResponse(_in_pieces(stored), media_type="application/json")
+
+
+def _in_pieces(stored: wire.Json) -> Iterator[str]:
+    """The JSON of stored results, some frames at a time: as one piece, a long video's would hold up everybody.
+
+    It is a plain generator, which runs on a thread.
+    """
+    frames = iter(stored["results"].items())
+    opening = '{"results": {'
+    while some := list(islice(frames, PIECE_FRAMES)):
+        yield opening + ", ".join(f"{json.dumps(index)}: {json.dumps(frame)}" for index, frame in some)
+        opening = ", "
+    yield ("" if stored["results"] else opening) + "}, " + json.dumps({k: stored[k] for k in ("stale", "size")})[1:]
 
 
 @router.get("/session/{session_id}/frame/{frame_index}", response_class=Response)

@@ -2,14 +2,12 @@
 
 Discs for clicks, ellipses for boxes, and a propagation that moves every mask two pixels right and
 one down a frame. It exists so that tests of everything around an engine take milliseconds, and so
-that faults can be ordered: a text that starts with "#" orders one (`#crash`, `#hang`, `#raise`,
-`#rubbish`).
+that faults can be ordered: see `faults`. `#claim-N` says that the session holds N MB.
 """
 
 from __future__ import annotations
 
-import os
-import threading
+import contextlib
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
@@ -28,8 +26,8 @@ from backend.domain import (
     Video,
     point_px,
 )
+from backend.engines import faults
 from backend.engines.base import Ask, FrameSource, plan, require
-from backend.errors import EngineError
 from backend.masks import decode
 
 STEP = (2, 1)
@@ -44,7 +42,10 @@ class _Handle:
     video: Video
     frames: FrameSource
     masks: dict[int, BoolMask] = field(default_factory=dict)
-    propagation_fault: str = ""
+    order: faults.Order | None = None
+    """The fault that the next propagation has."""
+    claimed_mb: str = ""
+    """What it says that it holds, in place of what it does."""
 
 
 class FakeEngine:
@@ -59,6 +60,7 @@ class FakeEngine:
             checkpoint="none",
             capabilities=Capabilities(text=True, exemplar=False, words=WORDS),
             note="A stand-in for tests: it draws discs and moves them.",
+            bytes_per_pixel=1.0,
         )
 
     def open(self, video: Video, frames: FrameSource, snapshot: Snapshot) -> _Handle:
@@ -72,8 +74,9 @@ class FakeEngine:
         next_id = request.next_obj_id
         out: dict[int, BoolMask] = {}
         born: dict[int, str] = {}
+        fault = ""
         for concept in sorted_out.concepts:
-            self._fault(handle, concept.text)
+            fault = self._take_order(handle, concept.text) or fault
             if concept.text.lower() not in WORDS[:2]:
                 continue
             for x in (0.25, 0.75):
@@ -95,10 +98,34 @@ class FakeEngine:
         if request.obj_id is not None and sorted_out.concepts and out:
             out, born = {request.obj_id: next(iter(out.values()))}, {}
         handle.masks.update(out)
-        kept = any(concept.text.lower() == WORDS[2] for concept in sorted_out.concepts)
-        return replace(_dense(request.frame_index, out, height, width), concept_kept=kept, born=born)
+        texts = [concept.text for concept in sorted_out.concepts]
+        kept = any(text.lower() == WORDS[2] or text.startswith(faults.ALWAYS) for text in texts)
+        result = replace(_dense(request.frame_index, out, height, width), concept_kept=kept, born=born)
+        return faults.spoiled(fault, result)[0]
 
     def propagate(self, handle: _Handle, span: Span) -> Iterator[DenseResult]:
+        order, handle.order = handle.order, None
+        for follow in span.follows:
+            if follow.text.startswith(faults.ALWAYS):
+                order = faults.ordered(follow.text)
+        last = None
+        for dense in self._along(handle, span):
+            last = dense
+            if self.step_seconds:
+                time.sleep(self.step_seconds)
+            if order is None or not order.due(dense.frame_index):
+                yield dense
+                continue
+            faults.act(order.fault)
+            if order.fault == "few":
+                return
+            yield from faults.spoiled(order.fault, dense)
+            if order.fault not in ("leak", "many") and not any(f.text.startswith(faults.ALWAYS) for f in span.follows):
+                order = None
+        if order is not None and order.fault == "many" and last is not None:
+            yield last
+
+    def _along(self, handle: _Handle, span: Span) -> Iterator[DenseResult]:
         height, width = handle.video.height, handle.video.width
         for leg in span.legs:
             tracked: dict[int, BoolMask] = {}
@@ -116,7 +143,6 @@ class FakeEngine:
                 if index == leg.anchor:
                     continue
                 handle.frames.read(index)
-                self._step(handle)
                 born: dict[int, str] = {}
                 if late and leg.anchor is None and index == leg.frames[0] + LATE * leg.frames.step:
                     disc = _disc(height, width, (0.5, 0.25))
@@ -135,28 +161,27 @@ class FakeEngine:
         handle.masks.clear()
 
     def memory_bytes(self, handle: _Handle) -> int:
+        if handle.claimed_mb:
+            # What is no number of bytes is one of the faults.
+            with contextlib.suppress(ValueError):
+                return int(handle.claimed_mb) * 1_000_000
+            return handle.claimed_mb  # type: ignore[return-value]
         return sum(mask.nbytes for mask in handle.masks.values())
 
-    def _step(self, handle: _Handle) -> None:
-        if self.step_seconds:
-            time.sleep(self.step_seconds)
-        if handle.propagation_fault:
-            fault, handle.propagation_fault = handle.propagation_fault, ""
-            self._fault(handle, fault)
-
     @staticmethod
-    def _fault(handle: _Handle, text: str) -> None:
-        """Do the fault that a text orders; "#later-…" orders it for the next propagated frame."""
-        if text.startswith("#later-"):
-            handle.propagation_fault = "#" + text.removeprefix("#later-")
-        elif text == "#crash":
-            os._exit(7)
-        elif text == "#hang":
-            threading.Event().wait()
-        elif text == "#raise":
-            raise RuntimeError("ordered by the test")
-        elif text == "#engine-error":
-            raise EngineError("The GPU ran out of memory.", "out_of_memory")
+    def _take_order(handle: _Handle, text: str) -> str:
+        """Do what a text orders, or remember it for the propagation; returns a fault that spoils this answer."""
+        if not text.startswith("#"):
+            return ""
+        if text.startswith("#claim-"):
+            handle.claimed_mb = text.removeprefix("#claim-")
+            return ""
+        order = faults.ordered(text)
+        if order is not None:
+            handle.order = order
+            return ""
+        faults.act(text[1:])
+        return text[1:]
 
 
 def _disc(height: int, width: int, point: tuple[float, float], scale: float = 1.0) -> BoolMask:

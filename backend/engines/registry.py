@@ -79,7 +79,7 @@ def choose(settings: Settings, found: Sequence[Gpu] = ()) -> list[EngineSpec]:
     if settings.image_model_resolution != NATIVE_RESOLUTION:
         log.warning("IMAGE_MODEL_RESOLUTION=%s is not used.", settings.image_model_resolution)
     if settings.engine in ("lite", "fake"):
-        return [_plain(settings, settings.engine, "")]
+        return [_plain(settings, settings.engine, "")] * (settings.fake_workers if settings.engine == "fake" else 1)
     wanted = ("sam3", "transformers") if settings.engine == "auto" else (settings.engine,)
     lacking = {name: _lacks(name, settings, found) for name in wanted}
     usable = [name for name in wanted if not lacking[name]]

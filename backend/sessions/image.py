@@ -19,19 +19,34 @@ from backend.sessions import wire
 from backend.sessions.service import Service
 from backend.sessions.session import PromptOutcome, Session
 
+SLICE = 1 << 20
+"""Characters of base64 that are decoded at once."""
+
 
 def decode_base64(text: str, what: str) -> bytes:
     """The bytes of base64 text, with or without a data-URL head.
 
+    A slice at a time: decoded at once, a long text would keep every other thread from running.
+
     Raises:
         InvalidMedia: it is not base64.
     """
-    _, comma, tail = text.partition(",") if text.startswith("data:") else ("", "", text)
+    head = text.find(",") + 1 if text.startswith("data:") else 0
+    parts: list[bytes] = []
+    rest, padded = "", False
     try:
-        data = base64.b64decode("".join(tail.split()), validate=True)
+        for place in range(head, len(text), SLICE):
+            piece = rest + "".join(text[place : place + SLICE].split())
+            if piece and padded:
+                raise ValueError("It goes on after its padding.")
+            whole = len(piece) - len(piece) % 4
+            padded, rest = piece[:whole].endswith("="), piece[whole:]
+            parts.append(base64.b64decode(piece[:whole], validate=True))
+        parts.append(base64.b64decode(rest, validate=True))
     except (binascii.Error, ValueError) as error:
         raise InvalidMedia(f"The {what} is not valid base64.", "invalid_base64") from error
-    if not data or (text.startswith("data:") and not comma):
+    data = b"".join(parts)
+    if not data or (text.startswith("data:") and not head):
         raise InvalidMedia(f"The {what} is empty.", "invalid_base64")
     return data
 
@@ -45,18 +60,20 @@ async def _still(service: Service, image: str) -> AsyncIterator[Session]:
     Raises:
         InvalidMedia: not an image.
     """
-    data = decode_base64(image, "image")
+    data = await asyncio.to_thread(decode_base64, image, "image")
     likeness = zlib.crc32(data)
     video = await asyncio.to_thread(service.upload, io.BytesIO(data), "image", IMAGE_OWNER, None, True)
     session = None
     try:
         if video.kind != "image":
             raise InvalidMedia("This is not a still image. Use the video routes for it.", "not_an_image")
-        session = service.start_session(video, IMAGE_OWNER, gpu_ids=service.image_gpus, likeness=likeness, passing=True)
+        session = await asyncio.to_thread(
+            service.start_session, video, IMAGE_OWNER, gpu_ids=service.image_gpus, likeness=likeness, passing=True
+        )
         yield session
     finally:
         if session is not None:
-            service.close(session.id, IMAGE_OWNER)
+            await asyncio.to_thread(service.close, session.id, IMAGE_OWNER)
         await asyncio.to_thread(service.library.delete, video.id)
 
 
@@ -105,7 +122,7 @@ async def segment_image(
     began = time.monotonic()
     async with _still(service, image) as session:
         asked = wire.prompts_in(prompts, session.video)
-        outcome = await asyncio.wrap_future(session.prompt(0, asked, None))
+        outcome = await asyncio.wrap_future(await asyncio.to_thread(session.prompt, 0, asked, None))
         picture = None
         if return_visualization:
             jpeg = await asyncio.to_thread(service.overlay, session, 0)
@@ -174,11 +191,11 @@ async def segment_texts(
     hit = False
     async with _still(service, image) as session:
         for prompt, text in zip(text_prompts, texts, strict=True):
-            outcome = await asyncio.wrap_future(session.prompt(0, (text,), None))
+            outcome = await asyncio.wrap_future(await asyncio.to_thread(session.prompt, 0, (text,), None))
             hit = hit or (not results and bool(outcome.cache_hit))
             results.append({"prompt": prompt, **_found(outcome, [text], threshold)})
             # Each text for itself: what one found must not count as known to the next.
-            await asyncio.wrap_future(session.reset())
+            await asyncio.wrap_future(await asyncio.to_thread(session.reset))
         keeps = any(slot.info and slot.info.capabilities.features for slot in service.engines())
         return {
             "results": results,

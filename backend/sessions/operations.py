@@ -1,13 +1,22 @@
-"""The contract's operations, values in and JSON out: what REST and Gradio's API both call."""
+"""The contract's operations, values in and JSON out: what REST and Gradio's API both call.
+
+Whatever takes a session's lock does so on a thread: a worker's reply may hold it while it is written
+down, and the event loop is everybody's.
+"""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from concurrent.futures import Future
 from typing import Any
 
+from backend.domain import Edit
 from backend.sessions import wire
+from backend.sessions.planning import PropagateRequest
+from backend.sessions.run import Run
 from backend.sessions.service import Service
+from backend.sessions.session import PromptOutcome, Session
 from backend.sessions.wire import Json
 
 CANCEL_SECONDS = 10.0
@@ -23,32 +32,44 @@ async def prompt(
     obj_id: int | None,
 ) -> Json:
     session = await service.opened(session_id, owner)
-    asked = wire.prompts_in(prompts, session.video)
-    outcome = await asyncio.wrap_future(session.prompt(frame_index, asked, obj_id))
-    return wire.prompted_out(session, outcome)
+
+    def ask() -> Future[PromptOutcome]:
+        return session.prompt(frame_index, wire.prompts_in(prompts, session.video), obj_id)
+
+    outcome = await asyncio.wrap_future(await asyncio.to_thread(ask))
+    return await asyncio.to_thread(wire.prompted_out, session, outcome)
+
+
+async def propagate(session: Session, request: PropagateRequest) -> Run:
+    return await asyncio.wrap_future(await asyncio.to_thread(session.propagate, request))
 
 
 async def cancel(service: Service, owner: str, session_id: str) -> Json:
     session = await service.opened(session_id, owner)
-    await asyncio.wait([asyncio.wrap_future(session.cancel())], timeout=CANCEL_SECONDS)
+    ended = asyncio.wrap_future(await asyncio.to_thread(session.cancel))
+    await asyncio.wait([ended], timeout=CANCEL_SECONDS)
     return {"session_id": session_id, "status": session.status}
 
 
 async def undo(service: Service, owner: str, session_id: str) -> Json:
     session = await service.opened(session_id, owner)
-    edit = await asyncio.wrap_future(session.undo())
-    return wire.stepped_out(session) | {"undone": wire.edit_summary(session, edit)}
+    edit = await asyncio.wrap_future(await asyncio.to_thread(session.undo))
+    return await asyncio.to_thread(_stepped, session, "undone", edit)
 
 
 async def redo(service: Service, owner: str, session_id: str) -> Json:
     session = await service.opened(session_id, owner)
-    edit = await asyncio.wrap_future(session.redo())
-    return wire.stepped_out(session) | {"redone": wire.edit_summary(session, edit)}
+    edit = await asyncio.wrap_future(await asyncio.to_thread(session.redo))
+    return await asyncio.to_thread(_stepped, session, "redone", edit)
+
+
+def _stepped(session: Session, word: str, edit: Edit) -> Json:
+    return wire.stepped_out(session) | {word: wire.edit_summary(session, edit)}
 
 
 async def remove(service: Service, owner: str, session_id: str, obj_id: int) -> Json:
     session = await service.opened(session_id, owner)
-    await asyncio.wrap_future(session.remove(obj_id))
+    await asyncio.wrap_future(await asyncio.to_thread(session.remove, obj_id))
     return {"session_id": session_id, "obj_id": obj_id, "status": "removed"}
 
 
@@ -62,12 +83,13 @@ async def rename(
     color: str | None = None,
 ) -> Json:
     await service.opened(session_id, owner)
-    return wire.info_out(await asyncio.wrap_future(service.rename(session_id, owner, obj_id, name, label, color)))
+    renaming = await asyncio.to_thread(service.rename, session_id, owner, obj_id, name, label, color)
+    return wire.info_out(await asyncio.wrap_future(renaming))
 
 
 async def reset(service: Service, owner: str, session_id: str) -> Json:
     session = await service.opened(session_id, owner)
-    count = await asyncio.wrap_future(session.reset())
+    count = await asyncio.wrap_future(await asyncio.to_thread(session.reset))
     return {"session_id": session_id, "status": "reset", "objects_cleared": count}
 
 
@@ -81,5 +103,8 @@ async def status(service: Service, owner: str, session_id: str) -> Json:
 
 
 async def sessions(service: Service, owner: str) -> Json:
-    own = await asyncio.to_thread(lambda: [wire.listed_out(session) for session in service.list_sessions(owner)])
+    def listed() -> list[Json]:
+        return [wire.listed_out(session) for session in service.list_sessions(owner)]
+
+    own = await asyncio.to_thread(listed)
     return {"sessions": own, "total_sessions": len(own)}

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from backend.errors import Conflict, ServiceError, TooMany
+from backend.sessions.patience import Patience
 
 log = logging.getLogger(__name__)
 
@@ -29,7 +30,7 @@ class Op:
     begin: Callable[[Op], None]
     is_run: bool = False
     future: Future[Any] = field(default_factory=Future)
-    attempts: int = 0
+    patience: Patience = field(default_factory=Patience)
 
 
 class OpQueue:

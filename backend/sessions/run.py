@@ -13,6 +13,9 @@ from backend.errors import Conflict
 from backend.sessions.signal import Signal
 from backend.sessions.store import RunState
 
+BATCH = 16
+"""How many stored frames a follower reads at once."""
+
 
 @dataclass(slots=True)
 class Run:
@@ -42,15 +45,13 @@ class Run:
     ended: float | None = None
     first_place: int = 0
     """How many frames were done when it began, or was last gone on with."""
-    revived_at: int = -1
-    """How many frames were done when a lost worker was last replaced."""
     ended_callbacks: list[Callable[[], None]] = field(default_factory=list)
 
     def begin(self) -> None:
         """It is on its way, for the first time or once more."""
         self.spent = self.milliseconds if self.ended else 0.0
         self.state, self.error, self.code = "queued", None, None
-        self.cancelling, self.revived_at = False, -1
+        self.cancelling = False
         self.began, self.first_frame, self.ended = time.monotonic(), None, None
         self.first_place = self.done
 
@@ -124,10 +125,16 @@ async def follow(session: Followed, run: Run, from_seq: int = 0) -> AsyncIterato
             woken.clear()
             ended = not run.active
             while place < run.done:
+                # On a thread: the session's lock may be held while a result is written down. And a few at a time:
+                # a long run that is replayed must let the others have the loop.
+                frames = await asyncio.to_thread(_read, session, run, place)
+                for frame in frames:
+                    if session.closed:
+                        raise closed_error()
+                    yield place, frame
+                    place += 1
                 if session.closed:
                     raise closed_error()
-                yield place, session.run_frame(run, place)
-                place += 1
             if ended:
                 return
             if session.closed:
@@ -135,6 +142,11 @@ async def follow(session: Followed, run: Run, from_seq: int = 0) -> AsyncIterato
             await woken.wait()
     finally:
         unsubscribe()
+
+
+def _read(session: Followed, run: Run, place: int) -> list[FrameResult]:
+    """The next frames of a run, some at a time."""
+    return [] if session.closed else [session.run_frame(run, i) for i in range(place, min(place + BATCH, run.done))]
 
 
 def closed_error() -> Conflict:

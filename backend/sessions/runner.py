@@ -35,6 +35,13 @@ def interruption(run: Run) -> tuple[str, str]:
     return f"The server stopped after {run.done} of {run.total} frames. Resume to go on from there.", "interrupted"
 
 
+def given_up(reply: m.Failed) -> ServiceError:
+    """What to say of a request that is not tried again after its worker ended."""
+    if isinstance(reply.error, WorkerLost) and reply.blamed:
+        return WorkerLost("The engine ended over this again and again, so it was given up. What was computed is kept.")
+    return reply.error
+
+
 class Runner:
     """One session's propagations, the last of which is `run`. Guarded by the session's lock.
 
@@ -238,7 +245,7 @@ class Runner:
             while len(taken) < MOST_AT_ONCE and self._arrived and isinstance(self._arrived[0], m.Stepped):
                 reply = self._arrived.popleft()
                 assert isinstance(reply, m.Stepped)
-                self._seat.memory_bytes = reply.memory_bytes
+                self._seat.holds(reply.memory_bytes)
                 taken.append((reply.frame, dict(reply.born)))
             found, changes = self._book.stepped(run.seq, run.done, taken)
             steps.extend(found)
@@ -267,8 +274,8 @@ class Runner:
             if run.cancelling:
                 self._end(op, run, "cancelled")
                 return
-            if run.done > run.revived_at:
-                run.revived_at = run.done
+            error = given_up(reply)
+            if op.patience.again(blamed=reply.blamed, done=run.done):
                 try:
                     self._seat.ensure_open()
                     self._send(op, run, rest_of(self._book, run))

@@ -10,6 +10,9 @@ from backend.sessions.book import Book
 from backend.workers import messages as m
 from backend.workers.pool import Pool
 
+LOST = (-1, -1)
+"""No worker's incarnation: what was open there has to be opened again."""
+
 
 class Seat:
     """Guarded by the session's lock. The engine's state is only a cache: it is opened when it is needed.
@@ -30,6 +33,8 @@ class Seat:
         self.pool = pool
         self.parked = False
         self.memory_bytes = 0
+        self.peak_bytes = 0
+        """The most engine memory it ever held."""
         self._id = session_id
         self._video = video
         self._book = book
@@ -44,7 +49,7 @@ class Seat:
 
     @property
     def engine(self) -> EngineInfo | None:
-        return next((s.info for s in self.pool.status() if s.info), None)
+        return self.pool.engine
 
     def ensure_open(self) -> None:
         """Have the engine's state open in the worker's present life."""
@@ -60,14 +65,19 @@ class Seat:
     def _on_opened(self, reply: m.Reply) -> None:
         with self._lock:
             if isinstance(reply, m.Opened):
-                self.memory_bytes = reply.memory_bytes
+                self.holds(reply.memory_bytes)
             elif isinstance(reply, m.Failed):
                 # The prompt behind it gets the reason; the next one tries again.
                 self._opened = None
 
+    def holds(self, memory_bytes: int) -> None:
+        """What the engine says it holds of the session."""
+        self.memory_bytes = memory_bytes
+        self.peak_bytes = max(self.peak_bytes, memory_bytes)
+
     def lost(self) -> None:
-        """The engine's state went with its process."""
-        self._opened = None
+        """The engine's state went with its process. The place in memory stays taken for what is under way."""
+        self._opened = LOST
 
     def forget(self) -> None:
         """The engine's state no longer follows from the log: build it again on the next use."""

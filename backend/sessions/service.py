@@ -36,6 +36,7 @@ from backend.media.library import Library
 from backend.owners import LOCAL_OWNER as LOCAL_OWNER
 from backend.owners import is_ticket, may_open
 from backend.sessions import wire
+from backend.sessions.budget import budget_bytes
 from backend.sessions.bundle import changes_of, opened_bundle, video_facts, write_bundle
 from backend.sessions.capacity import Capacity
 from backend.sessions.downloads import Downloads
@@ -99,7 +100,7 @@ class Service:
         self._lock = threading.Lock()
         self._sessions: dict[str, Session] = {}
         self._leaving: list[tuple[float, Path]] = []
-        self._capacity = Capacity(settings.max_concurrent_sessions, self._all)
+        self._capacity = Capacity(settings.max_concurrent_sessions, self._all, pool, self._budget)
         self._sweeper = Sweeper(self.sweep, settings.session_cleanup_interval_seconds)
         self._started = time.monotonic()
         self._restore()
@@ -157,6 +158,9 @@ class Service:
         self.frames.close()
         confined.SPARE.drop()
 
+    def _budget(self, place: int) -> int:
+        return budget_bytes(self.pool.status(), place, self.settings.engine_memory_mb)
+
     def _all(self) -> list[Session]:
         with self._lock:
             return list(self._sessions.values())
@@ -191,6 +195,7 @@ class Service:
             InvalidInput: an id of the wrong form, GPUs that sessions can't have.
             Conflict: the id is taken (`session_exists`).
             TooMany: no place is free, or the owner has too many (`session_quota`).
+            TooLarge: the video needs more engine memory than there is.
             DiskFull, StorageUnavailable: it can't be kept.
         """
         if session_id is not None and not SESSION_ID.fullmatch(session_id):

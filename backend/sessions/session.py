@@ -38,7 +38,7 @@ from backend.sessions.planning import PropagateRequest
 from backend.sessions.queue import Op, OpQueue
 from backend.sessions.results import Results
 from backend.sessions.run import Run, closed_error
-from backend.sessions.runner import Runner, lost
+from backend.sessions.runner import Runner, given_up, lost
 from backend.sessions.seat import Seat
 from backend.sessions.signal import Signal
 from backend.sessions.store import Change, Records, RunState, SessionRow
@@ -143,6 +143,11 @@ class Session:
     def memory_bytes(self) -> int:
         """What the engine holds of it."""
         return self._seat.memory_bytes
+
+    @property
+    def peak_bytes(self) -> int:
+        """The most engine memory it ever held."""
+        return self._seat.peak_bytes
 
     @property
     def status(self) -> str:
@@ -363,15 +368,16 @@ class Session:
             if self._queue.current is not op:
                 return
             if isinstance(reply, m.Failed):
+                error = reply.error
                 if lost(reply):
                     self._seat.lost()
-                    op.attempts += 1
-                    if op.attempts == 1:
+                    if op.patience.again(blamed=reply.blamed):
                         self._queue.attempt(op)
                         return
-                self._queue.release(op, error=reply.error)
+                    error = given_up(reply)
+                self._queue.release(op, error=error)
             elif isinstance(reply, m.Applied):
-                self._seat.memory_bytes = reply.memory_bytes
+                self._seat.holds(reply.memory_bytes)
                 self._runner.failed = False
                 self._enter(op, lambda: self._prompted(request, reply))
 

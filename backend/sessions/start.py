@@ -67,15 +67,15 @@ async def start_session(
             )
         wanted = _checked(gpu_ids)
         if video_id:
-            found = service.library.get(video_id, owner)
-            return await asyncio.to_thread(service.start_session, found, owner, session_id, gpu_ids=wanted)
+            upload = await asyncio.to_thread(service.library.get, video_id, owner)
+            return await asyncio.to_thread(service.start_session, upload, owner, session_id, gpu_ids=wanted)
         rate = frame_rate(fps)
         if video_url:
             video = await asyncio.wrap_future(service.downloads.start(video_url, owner, rate))
         elif video_path:
             video = await asyncio.to_thread(service.library.add_path, video_path, owner, rate)
         elif video_base64:
-            data = decode_base64(video_base64, "video")
+            data = await asyncio.to_thread(decode_base64, video_base64, "video")
             video = await asyncio.to_thread(service.upload, io.BytesIO(data), "video", owner, rate, True)
         assert video is not None
         return await asyncio.to_thread(

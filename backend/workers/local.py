@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import logging
 import multiprocessing
 import os
+import queue
 import threading
 from collections.abc import Callable, Iterator
 
@@ -64,32 +66,47 @@ class LocalWorker:
         self._on_message = on_message
         self._on_end = on_end
         self._connection, theirs = _spawn.Pipe()
-        self._process = _spawn.Process(target=serve, args=(theirs, spec), name=f"sam3-{spec.name}", daemon=True)
+        # A number in memory that both see, without a lock: it outlives whatever ends the process.
+        self._doing = _spawn.RawValue(ctypes.c_uint64, 0)
+        self._process = _spawn.Process(
+            target=serve, args=(theirs, spec, self._doing), name=f"sam3-{spec.name}", daemon=True
+        )
         with _environment_of(spec):
             self._process.start()
         theirs.close()
-        self._sending = threading.Lock()
-        self._reader = threading.Thread(target=self._read, name=f"worker-{self._process.pid}", daemon=True)
+        self.pid = self._process.pid or 0
+        self._outbox: queue.SimpleQueue[m.Request | None] = queue.SimpleQueue()
+        self._writer = threading.Thread(target=self._write, name=f"to-worker-{self.pid}", daemon=True)
+        self._reader = threading.Thread(target=self._read, name=f"worker-{self.pid}", daemon=True)
+        self._writer.start()
         self._reader.start()
 
     @property
-    def pid(self) -> int:
-        return self._process.pid or 0
+    def doing(self) -> int:
+        """The ticket that the engine works on, or worked on when the process ended; 0: none."""
+        return int(self._doing.value)
 
     def send(self, request: m.Request) -> None:
-        with self._sending:
-            try:
-                self._connection.send(request)
-            except (BrokenPipeError, OSError):
-                log.debug("a request for the ended worker %s", self.pid)
+        """Send a request; never waits, even where the process is stopped and its pipe is full."""
+        self._outbox.put(request)
 
     def kill(self) -> None:
-        # Not terminate: a stopped or wedged process never handles SIGTERM.
-        self._process.kill()
+        # Not terminate: a stopped or wedged process never handles SIGTERM. One that is gone already is fine.
+        with contextlib.suppress(ValueError):
+            self._process.kill()
 
     def join(self, timeout: float) -> None:
         """Wait until the process and its reader thread have ended."""
         self._reader.join(timeout)
+
+    def _write(self) -> None:
+        while (request := self._outbox.get()) is not None:
+            try:
+                self._connection.send(request)
+            except OSError:
+                # The process is gone; the reader tells everybody. What is still in the queue is dropped with it.
+                log.debug("a request for the ended worker %s", self.pid)
+                return
 
     def _read(self) -> None:
         while True:
@@ -97,9 +114,20 @@ class LocalWorker:
                 message: m.FromWorker = self._connection.recv()
             except (EOFError, OSError):
                 break
-            self._on_message(message)
+            except Exception:
+                # Half a message of a process that was killed, or one that can't be read: it is not to be trusted.
+                log.exception("worker %s sent something that can't be read", self.pid)
+                break
+            try:
+                self._on_message(message)
+            except Exception:
+                # A mistake over one session's message must not silence the others'.
+                log.exception("a message of worker %s could not be dealt with", self.pid)
+        # It may still run, after a broken message.
+        self._process.kill()
         self._process.join()
         self._on_end()
-        with self._sending:
-            self._connection.close()
+        self._outbox.put(None)
+        self._writer.join()
+        self._connection.close()
         self._process.close()

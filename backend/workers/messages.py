@@ -13,6 +13,9 @@ from dataclasses import dataclass, field
 from backend.domain import EngineInfo, FrameResult, PromptRequest, Snapshot, Span, Video
 from backend.errors import ServiceError
 
+MAX_MESSAGE_BYTES = 256_000_000
+"""No frame's masks are larger; a worker refuses to send more."""
+
 # --- to the worker -----------------------------------------------------------------------------
 
 
@@ -122,8 +125,11 @@ class Finished:
 
 @dataclass(frozen=True, slots=True)
 class Failed:
+    """`blamed`: the worker ended while it worked on this very request."""
+
     ticket: int
     error: ServiceError
+    blamed: bool = False
 
 
 Reply = Opened | Applied | Stepped | Finished | Failed

@@ -11,7 +11,9 @@ from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from backend.domain import EngineInfo, PromptRequest, Snapshot, Span, Video
+from backend.engines.devices import gpus
 from backend.engines.layout import workers_for
+from backend.engines.memory import resident_mb
 from backend.engines.registry import EngineSpec
 from backend.errors import EngineError, ServiceError, WorkerLost
 from backend.workers import messages as m
@@ -24,6 +26,8 @@ WorkerState = Literal["loading", "ready", "failed"]
 
 MAX_FAILED_STARTS = 3
 """A worker that ends so often before it is ready is not started again."""
+ROOM = 1.25
+"""A limit on a worker's memory is at least so many times what it takes without any session."""
 LOAD_TIMEOUT_SECONDS = 900.0
 """How long an engine may load: a large checkpoint from a slow disk takes minutes."""
 
@@ -44,6 +48,12 @@ class _Slot:
     """What it is doing while it loads."""
     owed: dict[int, OnReply] = field(default_factory=dict)
     """Tickets without their last answer yet."""
+    loaded_mb: float = 0.0
+    """Its resident memory when it had just been loaded."""
+    free_mb: float = 0.0
+    """What its GPUs had left then."""
+    leaking: bool = False
+    """Whether it is being ended for the memory it took: that is not the fault of whom it works for just then."""
     sessions: set[str] = field(default_factory=set)
 
 
@@ -69,6 +79,8 @@ class SlotStatus:
     sessions: int
     waiting: int
     pid: int
+    free_mb: float
+    """What its GPUs had left when its engine was just loaded, in MB; 0 without any."""
 
 
 class Pool:
@@ -79,9 +91,13 @@ class Pool:
     Args:
         specs: one for each worker.
         silence_seconds: a worker that owes answers and says nothing for so long is replaced.
+        memory_limit_mb: one whose resident memory passes this is replaced; 0: no limit.
     """
 
-    def __init__(self, specs: Sequence[EngineSpec], silence_seconds: float = 120.0) -> None:
+    def __init__(
+        self, specs: Sequence[EngineSpec], silence_seconds: float = 120.0, memory_limit_mb: float = 0.0
+    ) -> None:
+        self._memory_limit_mb = memory_limit_mb
         self._slots = [_Slot(spec) for spec in specs]
         self._silence = silence_seconds
         self._lock = threading.RLock()
@@ -125,6 +141,7 @@ class Pool:
                     len(s.sessions),
                     len(s.owed),
                     s.worker.pid if s.worker else 0,
+                    s.free_mb,
                 )
                 for s in self._slots
             ]
@@ -170,17 +187,43 @@ class Pool:
         with self._lock:
             slot = self._pinned.get(session_id)
             if slot is None or slot.state == "failed":
-                wish = self._wishes.get(session_id) or _Wish(tuple(range(len(self._slots))))
-                alive = [self._slots[i] for i in wish.places if self._slots[i].state != "failed"]
-                if not alive:
-                    error = next((s.error for s in self._slots if s.error), None)
-                    raise error or EngineError("No engine is available.", "engine_unavailable")
-                if wish.likeness is None:
-                    slot = min(alive, key=lambda s: len(s.sessions))
-                else:
-                    slot = alive[wish.likeness % len(alive)]
+                slot = self._slots[self.places(session_id)[0]]
                 self._pin(session_id, slot)
             return self._slots.index(slot), slot.incarnation
+
+    def places(self, session_id: str) -> list[int]:
+        """The workers that a session without engine state may go to, the best first: where it is, then the emptiest.
+
+        Raises:
+            EngineError: no worker can be had.
+        """
+        with self._lock:
+            wish = self._wishes.get(session_id) or _Wish(tuple(range(len(self._slots))))
+            alive = [i for i in wish.places if self._slots[i].state != "failed"]
+            if not alive:
+                error = next((s.error for s in self._slots if s.error), None)
+                raise error or EngineError("No engine is available.", "engine_unavailable")
+            if wish.likeness is not None:
+                return [alive[wish.likeness % len(alive)]]
+            here = self._pinned.get(session_id)
+            return sorted(alive, key=lambda i: (self._slots[i] is not here, len(self._slots[i].sessions)))
+
+    def place(self, session_id: str, place: int) -> None:
+        """Give a session without engine state its place on a worker."""
+        with self._lock:
+            self._pin(session_id, self._slots[place])
+
+    def place_of(self, session_id: str) -> int | None:
+        """The worker on which a session has its place; None where it has none."""
+        with self._lock:
+            slot = self._pinned.get(session_id)
+            return None if slot is None else self._slots.index(slot)
+
+    @property
+    def engine(self) -> EngineInfo | None:
+        """The engine, once one is loaded."""
+        with self._lock:
+            return next((slot.info for slot in self._slots if slot.info), None)
 
     def release(self, session_id: str) -> None:
         """Free the session's engine state and its place. Unknown sessions are ignored."""
@@ -245,6 +288,7 @@ class Pool:
     def _heard(self, slot: _Slot, life: int, message: m.FromWorker) -> None:
         owed: dict[int, OnReply] = {}
         on_reply: OnReply | None = None
+        free = _free_mb(slot.spec.gpus) if isinstance(message, m.Ready) else 0.0
         with self._lock:
             if life != slot.incarnation:
                 return
@@ -252,6 +296,8 @@ class Pool:
             match message:
                 case m.Ready(info):
                     slot.info, slot.state, slot.failed_starts, slot.stage = info, "ready", 0, ""
+                    slot.free_mb = free
+                    slot.loaded_mb = resident_mb(slot.worker.pid) if slot.worker else 0.0
                     log.info("%s is ready on %s (process %s)", info.title, info.device, slot.worker and slot.worker.pid)
                 case m.Loading(stage):
                     slot.stage = stage
@@ -293,6 +339,8 @@ class Pool:
             if life != slot.incarnation:
                 return
             owed, slot.owed = slot.owed, {}
+            doing = slot.worker.doing if slot.worker and not slot.leaking else 0
+            slot.leaking = False
             if self._stopping.is_set() or slot.state == "failed":
                 slot.worker = None
             else:
@@ -309,19 +357,41 @@ class Pool:
         if slot.error and slot.state == "failed" and not elsewhere:
             lost = slot.error
         for ticket, on_reply in owed.items():
-            on_reply(m.Failed(ticket, lost))
+            on_reply(m.Failed(ticket, lost, blamed=ticket == doing))
 
     def _watch(self) -> None:
-        """Kill a worker that owes an answer and has been silent for too long."""
+        """Kill a worker that owes an answer and has been silent for too long, or takes too much memory."""
         pause = min(1.0, self._silence / 4)
         while not self._stopping.wait(pause):
             now = time.monotonic()
             with self._lock:
                 for slot in self._slots:
-                    if slot.worker is None:
-                        continue
-                    limit = LOAD_TIMEOUT_SECONDS if slot.state == "loading" else self._silence
-                    if (slot.owed or slot.state == "loading") and now - slot.heard > limit:
-                        log.warning("worker %s has been silent for %.0f s; replacing it", slot.worker.pid, limit)
-                        slot.heard = now
-                        slot.worker.kill()
+                    if slot.worker is not None and not self._check_silence(slot, slot.worker, now):
+                        self._check_memory(slot, slot.worker)
+
+    def _check_silence(self, slot: _Slot, worker: LocalWorker, now: float) -> bool:
+        """Whether the worker was killed; the lock is held."""
+        limit = LOAD_TIMEOUT_SECONDS if slot.state == "loading" else self._silence
+        if not (slot.owed or slot.state == "loading") or now - slot.heard <= limit:
+            return False
+        log.warning("worker %s has been silent for %.0f s; replacing it", worker.pid, limit)
+        slot.heard = now
+        worker.kill()
+        return True
+
+    def _check_memory(self, slot: _Slot, worker: LocalWorker) -> None:
+        """The lock is held."""
+        if not self._memory_limit_mb or slot.state != "ready" or slot.leaking:
+            return
+        held = resident_mb(worker.pid)
+        # An engine that needs more just to be there would be replaced for ever.
+        limit = max(self._memory_limit_mb, slot.loaded_mb * ROOM)
+        if held > limit:
+            log.warning("worker %s holds %.0f MB, more than %.0f; replacing it", worker.pid, held, limit)
+            slot.leaking = True
+            worker.kill()
+
+
+def _free_mb(places: Sequence[int]) -> float:
+    """The memory that is left on these GPUs, in MB."""
+    return sum(max(0.0, gpu.total_mb - gpu.used_mb) for gpu in gpus() if gpu.index in places) if places else 0.0

@@ -11,22 +11,23 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import pickle
 import signal
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
+from multiprocessing.reduction import ForkingPickler
 from typing import Protocol
 
-import numpy as np
-
-from backend.domain import DenseResult, FrameResult, ObjectResult, Video
+from backend import errors
+from backend.domain import DenseResult, Video
 from backend.engines.base import Engine, FrameSource, Handle
 from backend.engines.registry import EngineSpec, build
 from backend.errors import EngineError, ServiceError
-from backend.masks import encode, mask_box
 from backend.workers import messages as m
+from backend.workers.checks import Expected, memory_of, rubbish
 
 log = logging.getLogger(__name__)
 
@@ -52,6 +53,7 @@ class _Running:
     ticket: int
     session_id: str
     results: Iterator[DenseResult]
+    expected: Expected
 
 
 class Inbox:
@@ -96,6 +98,7 @@ class Scheduler:
         inbox: where its requests come from.
         open_frames: opens a video's frames.
         send: takes the replies.
+        mark: told the ticket that the engine is about to work on, and 0 when it is done with it.
     """
 
     def __init__(
@@ -104,8 +107,10 @@ class Scheduler:
         inbox: Inbox,
         open_frames: Callable[[Video], ClosableFrames],
         send: Callable[[m.FromWorker], None],
+        mark: Callable[[int], None] = lambda ticket: None,
     ) -> None:
         self._engine = engine
+        self._mark = mark
         self._inbox = inbox
         self._open_frames = open_frames
         self._send = send
@@ -119,9 +124,13 @@ class Scheduler:
         """
         request = self._inbox.take(wait=not self._runs)
         if request is not None:
+            self._mark(getattr(request, "ticket", 0))
             self._do(request)
         elif self._runs:
-            self._step(self._runs.popleft())
+            run = self._runs.popleft()
+            self._mark(run.ticket)
+            self._step(run)
+        self._mark(0)
 
     # --- requests ------------------------------------------------------------------------------
 
@@ -134,14 +143,15 @@ class Scheduler:
                 case m.Apply():
                     opened = self._opened(request.session_id)
                     dense = self._engine.apply(opened.handle, request.request)
-                    frame = to_result(dense, opened.video)
-                    self._send(
-                        m.Applied(ticket, frame, dense.concept_kept, self._memory(opened), dense.born, dense.cache_hit)
-                    )
+                    frame = Expected.of_prompt(request.request).take(dense, opened.video)
+                    hit = None if dense.cache_hit is None else bool(dense.cache_hit)
+                    born, kept = dict(dense.born), bool(dense.concept_kept)
+                    self._send(m.Applied(ticket, frame, kept, self._memory(opened), born, hit))
                 case m.Propagate():
                     opened = self._opened(request.session_id)
                     results = self._engine.propagate(opened.handle, request.span)
-                    self._runs.append(_Running(ticket, request.session_id, results))
+                    expected = Expected.of_span(request.span)
+                    self._runs.append(_Running(ticket, request.session_id, iter(results), expected))
                 case m.Remove():
                     self._engine.remove(self._opened(request.session_id).handle, request.obj_id)
                 case m.Reset():
@@ -187,7 +197,7 @@ class Scheduler:
                 opened.frames.close()
 
     def _memory(self, opened: _Open) -> int:
-        return self._engine.memory_bytes(opened.handle)
+        return memory_of(self._engine.memory_bytes(opened.handle))
 
     # --- propagations --------------------------------------------------------------------------
 
@@ -198,11 +208,12 @@ class Scheduler:
         try:
             dense = next(run.results, None)
             if dense is None:
+                run.expected.end()
                 self._end(run, cancelled=False)
                 return
             opened = self._sessions[run.session_id]
-            frame = to_result(dense, opened.video)
-            self._send(m.Stepped(run.ticket, frame, self._memory(opened), dense.born))
+            frame = run.expected.take(dense, opened.video)
+            self._send(m.Stepped(run.ticket, frame, self._memory(opened), dict(dense.born)))
         except Exception as error:
             self._shut(run)
             self._failed(run.ticket, error)
@@ -230,45 +241,62 @@ class Scheduler:
 
 def _as_service_error(error: Exception) -> ServiceError:
     if isinstance(error, ServiceError):
-        return error
+        # Of our own classes only: an engine's subclass may not be known to the service, or not be sent at all.
+        ours = type(error) is getattr(errors, type(error).__name__, None)
+        sound = isinstance(error.sentence, str) and isinstance(error.code, str)
+        if ours and sound:
+            return error
+        return EngineError(str(error.sentence), str(error.code) if sound else None)
     if isinstance(error, MemoryError):
-        return EngineError("The machine ran out of memory.", "out_of_memory")
+        return EngineError("The machine ran out of memory. What was computed is kept.", "out_of_memory")
     return EngineError("The model failed on this frame. Try again, or another prompt.", "engine_failed")
 
 
-def to_result(dense: DenseResult, video: Video) -> FrameResult:
-    """Encode what an engine yielded, and refuse what no client could use.
+class Outbox:
+    """Sends messages to the service, whatever an engine put into them.
 
-    Raises:
-        EngineError: shapes, types or scores that an engine must not yield.
+    Args:
+        connection: the worker's end of the pipe.
     """
-    count = len(dense.obj_ids)
-    wrong = (
-        dense.masks.shape != (count, video.height, video.width)
-        or dense.masks.dtype != np.bool_
-        or len(dense.scores) != count
-        or not np.isfinite(np.asarray(dense.scores, np.float64)).all()
-    )
-    if wrong:
-        raise EngineError("The model returned something that is no mask of this video.", "engine_rubbish")
-    objects = tuple(
-        ObjectResult(obj_id, round(min(max(float(score), 0.0), 1.0), 4), mask_box(mask), encode(mask))
-        for obj_id, score, mask in zip(dense.obj_ids, dense.scores, dense.masks, strict=True)
-    )
-    return FrameResult(dense.frame_index, objects)
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def send(self, message: m.FromWorker) -> None:
+        """Send a message; one that can't be sent, or is too large, is answered as a failure of its ticket."""
+        try:
+            data = bytes(ForkingPickler.dumps(message))
+        except (pickle.PicklingError, TypeError, AttributeError, ValueError, RecursionError) as error:
+            log.error("A message could not be sent", exc_info=error)
+            data = _failure(message, rubbish("returned something that can't be sent"))
+        if len(data) > m.MAX_MESSAGE_BYTES:
+            data = _failure(message, rubbish("returned more than could be kept"))
+        with contextlib.suppress(BrokenPipeError):
+            self._connection.send_bytes(data)
 
 
-def serve(connection: Connection, spec: EngineSpec) -> None:
+def _failure(message: m.FromWorker, error: EngineError) -> bytes:
+    ticket = getattr(message, "ticket", 0)
+    return bytes(ForkingPickler.dumps(m.Failed(ticket, error) if ticket else m.LoadFailed(error)))
+
+
+class Marker(Protocol):
+    """Memory that the service reads: the ticket that the engine works on."""
+
+    value: int
+
+
+def serve(connection: Connection, spec: EngineSpec, doing: Marker) -> None:
     """The worker process's main function: returns when the service closes the pipe."""
     # Ctrl+C reaches the whole group; the service decides when its workers end.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     from backend.media.reader import open_frames
 
     inbox = Inbox()
+    send = Outbox(connection).send
 
-    def send(message: m.FromWorker) -> None:
-        with contextlib.suppress(BrokenPipeError):
-            connection.send(message)
+    def mark(ticket: int) -> None:
+        doing.value = ticket
 
     def work() -> None:
         try:
@@ -278,12 +306,21 @@ def serve(connection: Connection, spec: EngineSpec) -> None:
                 log.exception("The engine could not be loaded")
             send(m.LoadFailed(_as_load_error(error)))
             return
-        scheduler = Scheduler(engine, inbox, open_frames, send)
+        scheduler = Scheduler(engine, inbox, open_frames, send, mark)
         send(m.Ready(engine.info))
         while True:
             scheduler.turn()
 
-    threading.Thread(target=work, name="engine", daemon=True).start()
+    def work_or_end() -> None:
+        # What is no Exception (a package that calls sys.exit), or no memory left to say what went wrong: the
+        # process ends at once and is replaced, rather than owe its answers until somebody notices.
+        try:
+            work()
+        except BaseException:
+            log.exception("The engine's thread ended")
+            os._exit(1)
+
+    threading.Thread(target=work_or_end, name="engine", daemon=True).start()
     while True:
         try:
             inbox.post(connection.recv())

@@ -74,6 +74,8 @@ class LiteEngine:
                 text=True, points=True, box=True, mask=True, exemplar=False, backward=True, words=WORDS
             ),
             note=f"{_NOTE} {reason}".strip(),
+            # The picture of the frame that it stands on.
+            bytes_per_pixel=3.0,
         )
 
     def open(self, video: Video, frames: FrameSource, snapshot: Snapshot) -> LiteHandle:

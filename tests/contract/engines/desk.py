@@ -24,7 +24,7 @@ from backend.domain import (
 from backend.engines.base import Engine, Handle
 from backend.masks import decode, encode, mask_box
 from backend.sessions.ranges import legs
-from backend.workers.worker import to_result
+from backend.workers.checks import Expected, encoded
 from tests.unit.engines.clips import Clip
 
 SAME = 0.5
@@ -61,8 +61,11 @@ class Desk:
         self, frame_index: int, *prompts: Prompt, obj_id: int | None = None, history: Sequence[Prompt] = ()
     ) -> DenseResult:
         """Answer prompts as a session asks them, and store what they gave."""
-        result = self.engine.apply(self.handle, self.request(frame_index, *prompts, obj_id=obj_id, history=history))
+        request = self.request(frame_index, *prompts, obj_id=obj_id, history=history)
+        result = self.engine.apply(self.handle, request)
         check(result, self.clip.video)
+        # What the worker holds it against before anybody sees it.
+        Expected.of_prompt(request).take(result, self.clip.video)
         assert result.frame_index == frame_index
         before = self.next_obj_id
         new = sorted(i for i in result.obj_ids if i >= before)
@@ -115,9 +118,10 @@ class Desk:
 
     def step(self, span: Span) -> Iterator[DenseResult]:
         """Propagate, a checked result at a time; nothing is stored."""
-        known = set(span.obj_ids)
+        known, expected = set(span.obj_ids), Expected.of_span(span)
         for result in self.engine.propagate(self.handle, span):
             check(result, self.clip.video)
+            expected.take(result, self.clip.video)
             new = {i for i in result.obj_ids if i not in known}
             assert all(i >= span.next_obj_id for i in new), "new objects are numbered from next_obj_id on"
             assert set(result.born) <= set(result.obj_ids) - set(span.obj_ids)
@@ -151,7 +155,7 @@ def check(dense: DenseResult, video: Video) -> FrameResult:
     assert {type(i) for i in dense.obj_ids} <= {int}
     assert {type(s) for s in dense.scores} <= {float}
     assert all(0 <= score <= 1 for score in dense.scores)
-    frame = to_result(dense, video)
+    frame = encoded(dense.frame_index, list(dense.obj_ids), dense, video)
     assert frame.frame_index == dense.frame_index
     for obj, mask, score in zip(frame.objects, dense.masks, dense.scores, strict=True):
         assert (decode(obj.rle) == mask).all()

@@ -223,3 +223,9 @@ def test_the_feature_cache_s_settings_reach_the_engine(tmp_path, installed):
     off = make_settings(tmp_path, engine="transformers", enable_feature_cache=False)
     assert [(s.cache_bytes, s.cache_seconds) for s in choose(on)] == [(7_000_000, 9)]
     assert [s.cache_bytes for s in choose(off)] == [0]
+
+
+def test_the_stand_in_pretends_to_have_as_many_devices_as_asked(tmp_path: Path):
+    assert len(choose(make_settings(tmp_path, engine="fake"))) == 1
+    assert [spec.name for spec in choose(make_settings(tmp_path, engine="fake", fake_workers=4))] == ["fake"] * 4
+    assert len(choose(make_settings(tmp_path, engine="lite", fake_workers=4))) == 1

@@ -2,72 +2,23 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import signal
-import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from backend.domain import Points, Text
+from backend.domain import Text
 from backend.engines.registry import EngineSpec
 from backend.errors import EngineError
 from backend.sessions import wire
 from backend.sessions.planning import PropagateRequest
-from backend.sessions.run import Run, follow
 from backend.sessions.service import LOCAL_OWNER as ME
 from backend.sessions.service import Service
-from backend.sessions.session import Session
 from backend.workers.pool import Pool
 from tests.conftest import make_settings
-
-CLICK = Points(((0.3, 0.5),), (1,))
-OTHER = Points(((0.7, 0.5),), (1,))
-
-
-@pytest.fixture
-def start(tmp_path: Path, clip: Path) -> Iterator[Callable[..., tuple[Service, Pool]]]:
-    """Make a service on workers of its own."""
-    made: list[Service] = []
-
-    def make(step_seconds: float = 0.0, silence_seconds: float = 120.0, workers: int = 1) -> tuple[Service, Pool]:
-        spec = EngineSpec("fake", tmp_path / "cache", step_seconds=step_seconds)
-        pool = Pool([spec] * workers, silence_seconds)
-        service = Service(make_settings(tmp_path), pool)
-        service.start()
-        made.append(service)
-        return service, pool
-
-    yield make
-    for service in made:
-        service.stop()
-
-
-def session_on(service: Service, clip: Path) -> Session:
-    return service.start_session(service.upload(clip, "a.mp4", ME), ME)
-
-
-def prompt(session: Session, frame: int, *prompts, obj_id: int | None = None):
-    return session.prompt(frame, prompts or (CLICK,), obj_id).result(30).frame
-
-
-def frames_of(session: Session, run: Run) -> list[int]:
-    async def collect() -> list[int]:
-        return [frame.frame_index async for _, frame in follow(session, run)]
-
-    return asyncio.run(collect())
-
-
-def after_frames(session: Session, run: Run, count: int) -> threading.Event:
-    """An event that is set once the run has so many frames."""
-    reached = threading.Event()
-    unsubscribe = session.changes.subscribe(lambda: reached.set() if run.done >= count else None)
-    if run.done >= count:
-        reached.set()
-    del unsubscribe
-    return reached
+from tests.unit.workers.desk import CLICK, OTHER, after_frames, frames_of, prompt, session_on
 
 
 def test_a_killed_worker_is_replaced_and_the_run_goes_on_as_if_nothing_was(start, clip):
