@@ -104,6 +104,9 @@ class Settings(BaseSettings):
     session_retention_seconds: float = Field(
         default=7 * 86400, gt=0, description="idle time after which a session is deleted"
     )
+    socket_timeout_seconds: float = Field(
+        default=30, gt=0, description="a WebSocket that asks for nothing is closed after so long"
+    )
     frame_cache_mb: int = Field(default=256, ge=8, description="JPEG frames kept in memory, in MB")
 
     # Engines

@@ -7,8 +7,9 @@ from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 
-from fastapi import FastAPI, Request
+from fastapi import FastAPI, Request, Security
 from fastapi.middleware.cors import CORSMiddleware
+from fastapi.security import APIKeyHeader, HTTPBearer
 from fastapi_offline import FastAPIOffline
 from starlette.exceptions import HTTPException
 from starlette.routing import Match, Mount
@@ -22,7 +23,11 @@ from backend.sessions.service import Service
 from backend.version import VERSION
 
 THREADS = 32
-METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
+METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "QUERY"]
+KEY_SCHEMES = [
+    Security(APIKeyHeader(name="X-API-Key", scheme_name="Key", auto_error=False)),
+    Security(HTTPBearer(scheme_name="Bearer", auto_error=False)),
+]
 
 DESCRIPTION = """
 Segment and track anything in video and images. Boxes are `[x, y, w, h]` and points `[x, y]`, normalised to
@@ -72,14 +77,18 @@ def create_api(service: Service) -> FastAPI:
     app.state.rules = Rules(settings, Access(settings))
     app.state.metrics = metrics.Metrics(service)
     errors.install(app)
-    app.include_router(video.router)
+    # Only told in the OpenAPI document: the guard in front of everything does the asking.
+    keyed = KEY_SCHEMES if settings.require_api_key else []
+    app.include_router(video.router, dependencies=keyed)
     app.include_router(stream.router)
-    app.include_router(image.router)
-    app.include_router(system.router)
+    app.include_router(image.router, dependencies=keyed)
+    app.include_router(system.open_router)
+    app.include_router(system.router, dependencies=keyed)
     app.include_router(login.router)
     if settings.enable_metrics:
         app.include_router(metrics.router)
-    app.add_api_route("/api/{rest:path}", _nothing_here, methods=METHODS, include_in_schema=False)
+    for path in ("/api/{rest:path}", "/health", "/ready", "/models/info", "/metrics"):
+        app.add_api_route(path, _nothing_here, methods=METHODS, include_in_schema=False)
     app.add_middleware(BodyLimit, max_mb=settings.max_upload_size_mb)
     app.add_middleware(Guard, rules=app.state.rules, embedded=bool(settings.frame_ancestors))
     if settings.cors_origins:

@@ -4,9 +4,35 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
 
+from backend.domain import MAX_NAME, MAX_TEXT
 from backend.sessions.planning import PropagateRequest
+
+
+def _no_lookalike(value: Any) -> Any:
+    """JSON knows numbers from texts and truth values; 3.0 is as whole as 3."""
+    if isinstance(value, str | bool):
+        raise ValueError("a number is needed here")
+    return value
+
+
+Whole = Annotated[int, BeforeValidator(_no_lookalike)]
+Number = Annotated[float, BeforeValidator(_no_lookalike)]
+Flag = Annotated[bool, Field(strict=True)]
+Id = str | Annotated[int, Field(strict=True)]
+Unit = Annotated[Number, Field(json_schema_extra={"minimum": 0, "maximum": 1})]
+"""A normalised coordinate."""
+
+# What the domain checks, with codes of its own, is only told here.
+WORDS: dict[str, Any] = {"minLength": 1, "maxLength": MAX_TEXT, "pattern": r"\S"}
+FRAME: dict[str, Any] = {"minimum": 0}
+NAME: dict[str, Any] = {"maxLength": MAX_NAME}
+THRESHOLD: dict[str, Any] = {"minimum": 0, "maximum": 1}
+RATE: dict[str, Any] = {"minimum": 0.01, "maximum": 1000}
+FORM_RATE = WithJsonSchema({"type": "number", **RATE})
+"""A form has no null: a field that isn't sent isn't there."""
+PAIR = Field(json_schema_extra={"minItems": 2, "maxItems": 2})
 
 
 class Body(BaseModel):
@@ -15,23 +41,29 @@ class Body(BaseModel):
 
 class TextItem(Body):
     type: Literal["text"]
-    text: str = Field(description="what to find", examples=["person in red shirt"])
+    text: str = Field(description="what to find", examples=["person in red shirt"], json_schema_extra=WORDS)
 
 
 class PointItem(Body):
     type: Literal["point"]
-    points: list[list[float]] = Field(description="[x, y] each, normalised to [0, 1]", examples=[[[0.4, 0.5]]])
-    point_labels: list[int] = Field(description="1: on the object, 0: not on it", examples=[[1]])
-    replace: bool = Field(default=False, description="replace the object's earlier points on this frame")
+    points: list[Annotated[list[Unit], PAIR]] = Field(
+        description="[x, y] each, normalised to [0, 1]", examples=[[[0.4, 0.5]]], json_schema_extra={"minItems": 1}
+    )
+    point_labels: list[Annotated[Whole, Field(json_schema_extra={"enum": [0, 1]})]] = Field(
+        description="1: on the object, 0: not on it; one for each point", examples=[[1]]
+    )
+    replace: Flag = Field(default=False, description="replace the object's earlier points on this frame")
 
 
 class BoxItem(Body):
     type: Literal["box"]
-    box: list[float] = Field(
-        description="[x, y, w, h], normalised, top-left corner first", examples=[[0.1, 0.1, 0.3, 0.4]]
+    box: list[Unit] = Field(
+        description="[x, y, w, h], normalised, top-left corner first",
+        examples=[[0.1, 0.1, 0.3, 0.4]],
+        json_schema_extra={"minItems": 4, "maxItems": 4},
     )
-    label: bool = Field(default=True, description="false: a negative exemplar")
-    exemplar: bool = Field(default=False, description="all objects like the one in the box")
+    label: Flag = Field(default=True, description="false: a negative exemplar")
+    exemplar: Flag = Field(default=False, description="all objects like the one in the box")
 
 
 class MaskItem(Body):
@@ -48,24 +80,38 @@ class StartBody(Body):
     video_path: str | None = Field(default=None, description="a file or folder under the server's VIDEO_ROOTS")
     video_base64: str | None = Field(default=None, description="the file itself, with or without a data-URL head")
     video_url: str | None = Field(default=None, description="where the server allows it")
-    session_id: str | None = Field(default=None, description="an id of your own: letters, digits, _ and -, up to 64")
-    gpu_ids: list[int] | None = None
-    fps: float | None = Field(default=None, description="for folders and zips of frames; else 30 is assumed")
+    session_id: str | None = Field(
+        default=None,
+        description="an id of your own: letters, digits, _ and -, up to 64",
+        json_schema_extra={"pattern": "^[A-Za-z0-9_-]{1,64}$"},
+    )
+    gpu_ids: list[Whole] | None = None
+    fps: Number | None = Field(
+        default=None,
+        description="for folders and zips of frames; else 30 is assumed",
+        json_schema_extra=RATE,
+    )
 
 
 class PromptBody(Body):
-    frame_index: int
+    frame_index: Whole = Field(json_schema_extra=FRAME)
     prompts: list[PromptItem] = Field(min_length=1, max_length=256)
-    obj_id: int | None = Field(default=None, description="null: a new object; a number: refine that one")
+    obj_id: Whole | None = Field(default=None, description="null: a new object; a number: refine that one")
 
 
 class PropagateBody(Body):
     direction: Literal["forward", "backward", "both"] = "both"
-    start_frame_index: int | None = Field(default=None, description="default: the first prompted frame")
-    max_frames: int | None = Field(default=None, description="frames in each direction, the start included")
-    end_frame_index: int | None = Field(default=None, description="the far end, instead of max_frames")
-    obj_ids: list[int] | None = Field(default=None, description="only these objects")
-    resume: bool = Field(
+    start_frame_index: Whole | None = Field(
+        default=None, description="default: the first prompted frame", json_schema_extra=FRAME
+    )
+    max_frames: Whole | None = Field(
+        default=None, description="frames in each direction, the start included", json_schema_extra={"minimum": 1}
+    )
+    end_frame_index: Whole | None = Field(
+        default=None, description="the far end, instead of max_frames", json_schema_extra=FRAME
+    )
+    obj_ids: list[Whole] | None = Field(default=None, description="only these objects")
+    resume: Flag = Field(
         default=False,
         description="go on with the last propagation, which was cancelled, failed or interrupted; the rest is left out",
     )
@@ -77,20 +123,22 @@ class PropagateBody(Body):
 
 
 class ObjectBody(Body):
-    name: str | None = None
-    label: str | None = Field(default=None, description="the object's class")
-    color: str | None = Field(default=None, description="#rrggbb")
+    name: str | None = Field(default=None, json_schema_extra=NAME | {"pattern": r"\S"})
+    label: str | None = Field(default=None, description="the object's class", json_schema_extra=NAME)
+    color: str | None = Field(default=None, description="#rrggbb", json_schema_extra={"pattern": "^#[0-9a-fA-F]{6}$"})
 
 
 class ImageBody(Body):
     image: str = Field(description="base64, with or without a data-URL head")
     prompts: list[PromptItem] = Field(min_length=1, max_length=256)
-    confidence_threshold: float | None = Field(default=None, description="finds below it are dropped; default 0.5")
-    return_visualization: bool = False
+    confidence_threshold: Number | None = Field(
+        default=None, description="finds below it are dropped; default 0.5", json_schema_extra=THRESHOLD
+    )
+    return_visualization: Flag = False
 
 
 class BatchItem(Body):
-    id: str | int
+    id: Id
     image: str = Field(description="base64, with or without a data-URL head")
     prompts: list[dict[str, Any]] = Field(
         description="as of /image/segment; bad ones fail this image only",
@@ -101,20 +149,96 @@ class BatchItem(Body):
 
 class BatchBody(Body):
     images: list[BatchItem] = Field(min_length=1, max_length=256)
-    confidence_threshold: float | None = Field(default=None, description="finds below it are dropped; default 0.5")
-    max_concurrent: int = Field(default=4, ge=1, le=64, description="how many are worked on at once")
+    confidence_threshold: Number | None = Field(
+        default=None, description="finds below it are dropped; default 0.5", json_schema_extra=THRESHOLD
+    )
+    max_concurrent: Whole = Field(default=4, ge=1, le=64, description="how many are worked on at once")
 
 
 class FeaturesBody(Body):
     image: str = Field(description="base64, with or without a data-URL head")
-    text_prompts: list[str] = Field(min_length=1, max_length=64, description="each is looked for by itself")
-    confidence_threshold: float | None = Field(default=None, description="finds below it are dropped; default 0.5")
+    text_prompts: list[Annotated[str, Field(json_schema_extra=WORDS)]] = Field(
+        min_length=1, max_length=64, description="each is looked for by itself"
+    )
+    confidence_threshold: Number | None = Field(
+        default=None, description="finds below it are dropped; default 0.5", json_schema_extra=THRESHOLD
+    )
 
 
 class LoginBody(Body):
     api_key: str | None = None
     username: str | None = None
     password: str | None = None
+
+
+class Health(BaseModel):
+    status: Literal["healthy"]
+    timestamp: str
+    uptime_seconds: float
+    gpu_available: bool
+    gpu_count: int
+    active_sessions: int
+    video_model_enabled: bool
+    engine: str
+    version: str
+
+
+class Ready(BaseModel):
+    status: Literal["ready"]
+
+
+class NotReady(BaseModel):
+    detail: str = Field(description="one sentence: what it is loading, or why it can't")
+    code: str
+    status: Literal["loading", "failed"]
+
+
+class EngineCapabilities(BaseModel):
+    text: bool
+    points: bool
+    box: bool
+    mask: bool
+    exemplar: bool
+    backward: bool
+    multi_concept: bool
+    features: bool
+    words: list[str] = Field(description="the only texts it knows; empty: any words")
+
+
+class EngineModel(BaseModel):
+    name: str
+    title: str
+    loaded: bool
+    state: str
+    stage: str
+    checkpoint: str | None
+    devices: list[str]
+    gpu_ids: list[int]
+    memory_mb: float
+    capabilities: EngineCapabilities | None
+    note: str
+
+
+class Models(BaseModel):
+    models: list[EngineModel]
+    server_version: str
+    sam3_version: str | None
+
+
+class ExportFormatReply(BaseModel):
+    name: str
+    title: str
+    extension: str
+    media_type: str
+    description: str
+
+
+class Config(BaseModel):
+    version: str
+    max_upload_size_mb: int
+    max_video_seconds: float
+    sample: str | None
+    export_formats: list[ExportFormatReply]
 
 
 class Resolution(BaseModel):
@@ -336,8 +460,9 @@ class ErrorReply(BaseModel):
     code: str = Field(description="a stable snake_case word")
 
 
+_RETRY = {"Retry-After": {"schema": {"type": "integer", "minimum": 1}, "description": "seconds", "required": True}}
 ERRORS: dict[int | str, dict[str, Any]] = {
-    status: {"model": ErrorReply, "description": text}
+    status: {"model": ErrorReply, "description": text} | ({"headers": _RETRY} if status == 429 else {})
     for status, text in {
         400: "the input is not what it claims to be",
         401: "no valid key",
@@ -351,3 +476,6 @@ ERRORS: dict[int | str, dict[str, Any]] = {
         507: "the disk is full",
     }.items()
 }
+
+KEYED: dict[int | str, dict[str, Any]] = {401: ERRORS[401]}
+"""What routes answer that only tell about the server."""

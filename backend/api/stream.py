@@ -24,8 +24,8 @@ from backend.sessions.session import Session
 
 router = APIRouter(prefix="/api/v1/video/ws")
 
-FIRST_MESSAGE_SECONDS = 30.0
-"""A socket that asks for nothing is closed after so long."""
+LONGEST_MESSAGE = 1_000_000
+"""Characters of a message: a request is far shorter, and reading more would hold up everybody."""
 
 
 @router.websocket("/propagate/{session_id}")
@@ -75,9 +75,12 @@ async def _session(socket: WebSocket, session_id: str) -> Session:
 
 async def _first_message(socket: WebSocket) -> dict[str, Any]:
     try:
-        text = await asyncio.wait_for(_text(socket), FIRST_MESSAGE_SECONDS)
+        seconds = service_of(socket).settings.socket_timeout_seconds
+        text = await asyncio.wait_for(_text(socket), seconds)
     except TimeoutError as error:
         raise InvalidInput("Nothing was asked for in time.", "no_message") from error
+    if len(text) > LONGEST_MESSAGE:
+        raise InvalidInput("The message is too long for a request.", "malformed_request")
     try:
         body = json.loads(text)
     except (ValueError, RecursionError) as error:
@@ -146,6 +149,8 @@ async def _listen(socket: WebSocket, session: Session, run: Run) -> None:
     """Take cancels until the client goes away; anything else it says is ignored."""
     while True:
         text = await _text(socket)
+        if len(text) > LONGEST_MESSAGE or run.cancelling:
+            continue
         with contextlib.suppress(ValueError, RecursionError):
             body = json.loads(text)
             if isinstance(body, dict) and body.get("type") == "cancel" and session.run is run:

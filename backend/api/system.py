@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import asdict
 from datetime import UTC, datetime
 from importlib import metadata
 from typing import Any
@@ -10,7 +11,9 @@ from typing import Any
 from fastapi import APIRouter
 from fastapi.responses import JSONResponse
 
+from backend.api import schema as s
 from backend.api.context import ServiceDep
+from backend.domain import Capabilities
 from backend.engines.devices import gpus
 from backend.engines.memory import resident_mb
 from backend.exports.registry import FORMATS
@@ -19,33 +22,37 @@ from backend.sessions.service import Service
 from backend.version import VERSION
 
 router = APIRouter(tags=["service"])
+open_router = APIRouter(tags=["service"])
+"""What anybody may ask, keys or not."""
 SAMPLE = "sample.mp4"
+NOT_READY: dict[int | str, dict[str, Any]] = {503: {"model": s.NotReady, "description": "no engine is ready"}}
 
 
 def _engine(service: Service) -> str:
     return next((slot.info.name for slot in service.engines() if slot.info), "")
 
 
-@router.get("/health")
-@router.get("/api/v1/health", include_in_schema=False)
-async def health(service: ServiceDep) -> dict[str, Any]:
+@open_router.get("/health")
+@open_router.get("/api/v1/health", include_in_schema=False)
+async def health(service: ServiceDep) -> s.Health:
+    """Alive, with what there is to know at a glance."""
     stats = service.stats()
     found = await asyncio.to_thread(gpus)
-    return {
-        "status": "healthy",
-        "timestamp": wire.time_out(datetime.now(UTC)),
-        "uptime_seconds": round(stats.uptime_seconds, 3),
-        "gpu_available": bool(found),
-        "gpu_count": len(found),
-        "active_sessions": stats.sessions,
-        "video_model_enabled": service.settings.video_model_enabled,
-        "engine": _engine(service),
-        "version": VERSION,
-    }
+    return s.Health(
+        status="healthy",
+        timestamp=wire.time_out(datetime.now(UTC)),
+        uptime_seconds=round(stats.uptime_seconds, 3),
+        gpu_available=bool(found),
+        gpu_count=len(found),
+        active_sessions=stats.sessions,
+        video_model_enabled=service.settings.video_model_enabled,
+        engine=_engine(service),
+        version=VERSION,
+    )
 
 
-@router.get("/ready")
-@router.get("/api/v1/ready", include_in_schema=False)
+@open_router.get("/ready", response_model=s.Ready, responses=NOT_READY)
+@open_router.get("/api/v1/ready", include_in_schema=False)
 async def ready(service: ServiceDep) -> JSONResponse:
     """200 only when an engine can take a session."""
     slots = service.engines()
@@ -59,9 +66,9 @@ async def ready(service: ServiceDep) -> JSONResponse:
     return JSONResponse({"detail": detail, "code": "engine_loading", "status": "loading"}, 503)
 
 
-@router.get("/models/info")
+@router.get("/models/info", responses=s.KEYED)
 @router.get("/api/v1/models/info", include_in_schema=False)
-async def models_info(service: ServiceDep) -> dict[str, Any]:
+async def models_info(service: ServiceDep) -> s.Models:
     """The engines, what they can do, and where they run."""
     models = []
     memory = {gpu.index: gpu.used_mb for gpu in await asyncio.to_thread(gpus)}
@@ -69,21 +76,21 @@ async def models_info(service: ServiceDep) -> dict[str, Any]:
         info = slot.info
         on_gpus = sum(memory.get(index, 0.0) for index in slot.gpus)
         models.append(
-            {
-                "name": info.name if info else "",
-                "title": slot.title,
-                "loaded": slot.state == "ready",
-                "state": slot.state,
-                "stage": slot.stage,
-                "checkpoint": info.checkpoint if info else None,
-                "devices": [slot.device],
-                "gpu_ids": list(slot.gpus),
-                "memory_mb": on_gpus or resident_mb(slot.pid),
-                "capabilities": _capabilities(info.capabilities) if info else None,
-                "note": slot.error.sentence if slot.error else (info.note if info else ""),
-            }
+            s.EngineModel(
+                name=info.name if info else "",
+                title=slot.title,
+                loaded=slot.state == "ready",
+                state=slot.state,
+                stage=slot.stage,
+                checkpoint=info.checkpoint if info else None,
+                devices=[slot.device],
+                gpu_ids=list(slot.gpus),
+                memory_mb=on_gpus or resident_mb(slot.pid),
+                capabilities=_capabilities(info.capabilities) if info else None,
+                note=slot.error.sentence if slot.error else (info.note if info else ""),
+            )
         )
-    return {"models": models, "server_version": VERSION, "sam3_version": _installed("sam3")}
+    return s.Models(models=models, server_version=VERSION, sam3_version=_installed("sam3"))
 
 
 def _installed(package: str) -> str | None:
@@ -94,29 +101,24 @@ def _installed(package: str) -> str | None:
         return None
 
 
-def _capabilities(capabilities: Any) -> dict[str, Any]:
-    names = ("text", "points", "box", "mask", "exemplar", "backward", "multi_concept", "features")
-    return {name: getattr(capabilities, name) for name in names} | {"words": list(capabilities.words)}
+def _capabilities(capabilities: Capabilities) -> s.EngineCapabilities:
+    return s.EngineCapabilities(**asdict(capabilities))
 
 
-@router.get("/api/v1/config")
-async def config(service: ServiceDep) -> dict[str, Any]:
+@router.get("/api/v1/config", responses=s.KEYED)
+async def config(service: ServiceDep) -> s.Config:
     """What a page needs to know before it asks for anything."""
     settings = service.settings
     sample = any((root / SAMPLE).is_file() for root in settings.video_roots)
-    return {
-        "version": VERSION,
-        "max_upload_size_mb": settings.max_upload_size_mb,
-        "max_video_seconds": settings.max_video_seconds,
-        "sample": SAMPLE if sample else None,
-        "export_formats": [
-            {
-                "name": f.name,
-                "title": f.title,
-                "extension": f.extension,
-                "media_type": f.media_type,
-                "description": f.description,
-            }
+    return s.Config(
+        version=VERSION,
+        max_upload_size_mb=settings.max_upload_size_mb,
+        max_video_seconds=settings.max_video_seconds,
+        sample=SAMPLE if sample else None,
+        export_formats=[
+            s.ExportFormatReply(
+                name=f.name, title=f.title, extension=f.extension, media_type=f.media_type, description=f.description
+            )
             for f in FORMATS.values()
         ],
-    }
+    )

@@ -17,6 +17,7 @@ from starlette.concurrency import run_in_threadpool
 from backend.api import schema as s
 from backend.api.context import OwnerDep, ServiceDep, video_enabled
 from backend.errors import Conflict, EngineError, InvalidInput
+from backend.exports.registry import FORMATS
 from backend.sessions import operations, wire
 from backend.sessions.ranges import check_frame
 from backend.sessions.run import Run, follow
@@ -29,6 +30,22 @@ SessionId = Annotated[str, PathParam(description="the session's id")]
 ObjId = Annotated[int, PathParam(description="the object's id")]
 PIECE_FRAMES = 64
 """Stored frames that are written as JSON at once."""
+_FILE = {"schema": {"type": "string", "format": "binary"}}
+JPEG: dict[int | str, dict[str, Any]] = {200: {"description": "the picture", "content": {"image/jpeg": _FILE}}}
+EXPORTED: dict[int | str, dict[str, Any]] = {
+    200: {
+        "description": "the file",
+        "content": {
+            f.media_type: {"schema": {"type": "object"}} if f.media_type == "application/json" else _FILE
+            for f in FORMATS.values()
+        },
+    }
+}
+OPTIONS = {name: text for f in FORMATS.values() for name, text in f.options.items()}
+EXPORT_OPTIONS = [
+    {"name": name, "in": "query", "required": False, "description": text, "schema": {"type": "string"}}
+    for name, text in OPTIONS.items()
+]
 
 
 @router.post("/upload")
@@ -36,7 +53,7 @@ async def upload(
     service: ServiceDep,
     owner: OwnerDep,
     file: Annotated[UploadFile, File(description="a video, GIF, image, or zip of numbered frames")],
-    fps: Annotated[float | None, Form(description="for zips of frames")] = None,
+    fps: Annotated[float | None, Form(description="for zips of frames"), s.FORM_RATE] = None,
 ) -> s.Uploaded:
     """Store a video; start sessions on it by its `video_id`."""
     rate = frame_rate(fps)
@@ -155,9 +172,9 @@ async def results(
     service: ServiceDep,
     owner: OwnerDep,
     session_id: SessionId,
-    start: int | None = None,
-    stop: int | None = None,
-    obj_id: int | None = None,
+    start: Annotated[int | None, Query(description="the first frame", json_schema_extra=s.FRAME)] = None,
+    stop: Annotated[int | None, Query(description="the last frame", json_schema_extra=s.FRAME)] = None,
+    obj_id: Annotated[int | None, Query(description="only this object")] = None,
 ) -> StreamingResponse:
     """Stored results of any range (ends inclusive); nothing is run."""
     session = await service.opened(session_id, owner)
@@ -183,7 +200,7 @@ def _in_pieces(stored: wire.Json) -> Iterator[str]:
     yield ("" if stored["results"] else opening) + "}, " + json.dumps({k: stored[k] for k in ("stale", "size")})[1:]
 
 
-@router.get("/session/{session_id}/frame/{frame_index}", response_class=Response)
+@router.get("/session/{session_id}/frame/{frame_index}", response_class=Response, responses=JPEG)
 async def frame(
     service: ServiceDep,
     owner: OwnerDep,
@@ -200,7 +217,12 @@ async def frame(
     return Response(jpeg, media_type="image/jpeg", headers={"Cache-Control": caching})
 
 
-@router.get("/session/{session_id}/export/{format_name}", response_class=FileResponse)
+@router.get(
+    "/session/{session_id}/export/{format_name}",
+    response_class=FileResponse,
+    responses=EXPORTED,
+    openapi_extra={"parameters": EXPORT_OPTIONS},
+)
 async def export(
     request: Request, service: ServiceDep, owner: OwnerDep, session_id: SessionId, format_name: str
 ) -> FileResponse:

@@ -4,10 +4,16 @@ from __future__ import annotations
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 from pycocotools import mask as coco
 
 from backend.domain import BoolMask, Rle
 from backend.errors import InvalidInput
+
+_DIGITS = 6
+"""Characters of a number: 30 bits, more than any frame has pixels."""
+_LONGEST = 1 << 30
+_NO_RLE = "The mask is not a COCO compressed RLE string."
 
 
 def encode(mask: BoolMask) -> Rle:
@@ -43,33 +49,11 @@ def area(rle: Rle) -> int:
 def runs(counts: str) -> list[int]:
     """The run lengths of a compressed `counts` string, background first.
 
-    Written out from the format (COCO API, `rleFrString`) since pycocotools reads hostile strings
-    without checking where they end.
-
     Raises:
         InvalidInput: the string is no COCO RLE.
     """
-    out: list[int] = []
-    value = shift = 0
-    for char in counts:
-        bits = ord(char) - 48
-        if not 0 <= bits < 64 or shift > 30:
-            raise InvalidInput("The mask is not a COCO compressed RLE string.", "invalid_mask")
-        value |= (bits & 0x1F) << shift
-        shift += 5
-        if bits & 0x20:
-            continue
-        if bits & 0x10:
-            value -= 1 << shift
-        if len(out) > 2:
-            value += out[-2]
-        if value < 0:
-            raise InvalidInput("The mask is not a COCO compressed RLE string.", "invalid_mask")
-        out.append(value)
-        value = shift = 0
-    if shift:
-        raise InvalidInput("The mask's RLE string is cut off.", "invalid_mask")
-    return out
+    lengths: list[int] = _lengths(counts).tolist()
+    return lengths
 
 
 def parse(counts: str, height: int, width: int) -> Rle:
@@ -78,7 +62,10 @@ def parse(counts: str, height: int, width: int) -> Rle:
     Raises:
         InvalidInput: it is not a COCO RLE, or covers another number of pixels than H × W.
     """
-    total = sum(runs(counts))
+    # Runs of single pixels take one character each, longer ones far fewer a pixel.
+    if len(counts) > 2 * height * width + 16:
+        raise InvalidInput("The mask's RLE string is too long for a mask of the frame's size.", "invalid_mask")
+    total = int(_lengths(counts).sum())
     if total != height * width:
         raise InvalidInput(
             f"The mask covers {total} pixels, the frame has {height * width} ({width} × {height}): "
@@ -86,3 +73,46 @@ def parse(counts: str, height: int, width: int) -> Rle:
             "invalid_mask",
         )
     return Rle(counts, height, width)
+
+
+def _lengths(counts: str) -> NDArray[np.int64]:
+    """The run lengths (N,) of a string, by the format's definition (COCO API, `rleFrString`).
+
+    Each number is a group of characters that hold 5 bits each, lowest first, and say whether more
+    follow; from the fourth on it is the difference to the run before the last. pycocotools reads
+    hostile strings without checking where they end, and numbers of more than six characters
+    differently from one build to the next.
+
+    Raises:
+        InvalidInput: the string is no COCO RLE.
+    """
+    try:
+        bits = np.frombuffer(counts.encode("ascii"), np.uint8) - np.uint8(48)
+    except UnicodeEncodeError as error:
+        raise InvalidInput(_NO_RLE, "invalid_mask") from error
+    if not len(bits):
+        return np.zeros(0, np.int64)
+    # Characters below the first one wrap around to the top.
+    if bits.max() > 63:
+        raise InvalidInput(_NO_RLE, "invalid_mask")
+    ends = np.flatnonzero(bits < 32)
+    if not len(ends) or ends[-1] != len(bits) - 1:
+        raise InvalidInput("The mask's RLE string is cut off.", "invalid_mask")
+    digits = np.diff(ends, prepend=-1)
+    most = int(digits.max())
+    if most > _DIGITS:
+        raise InvalidInput(_NO_RLE, "invalid_mask")
+    values = np.zeros(len(ends), np.int64)
+    low = bits & np.uint8(31)
+    for place in range(most):
+        # The characters at this place of those numbers that have so many.
+        long = np.flatnonzero(digits > place)
+        values[long] |= low[ends[long] - digits[long] + 1 + place].astype(np.int64) << (5 * place)
+    negative = np.flatnonzero(bits[ends] & 16)
+    values[negative] -= np.int64(1) << (5 * digits[negative])
+    # Each run adds to the last but one; the first three stand for themselves.
+    values[1::2] = np.cumsum(values[1::2])
+    values[2::2] = np.cumsum(values[2::2])
+    if values.min() < 0 or values.max() >= _LONGEST:
+        raise InvalidInput(_NO_RLE, "invalid_mask")
+    return values

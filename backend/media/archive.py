@@ -129,6 +129,9 @@ class _Careful(io.RawIOBase):
         return self._file.read(size if size >= 0 else self._most)
 
     def seek(self, offset: int, whence: int = 0) -> int:
+        # A table of contents that is cut points before the file's beginning.
+        if whence == 0 and offset < 0:
+            raise zipfile.BadZipFile("an offset before the beginning")
         return self._file.seek(offset, whence)
 
     def tell(self) -> int:

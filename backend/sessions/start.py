@@ -19,12 +19,13 @@ def frame_rate(fps: float | None) -> Fraction | None:
     """A client's frames per second as a fraction: 29.97 is 30000/1001.
 
     Raises:
-        InvalidInput: not a number between 0 and 1000.
+        InvalidInput: not a number between 0.01 and 1000.
     """
     if fps is None:
         return None
-    if not math.isfinite(fps) or not 0 < fps <= 1000:
-        raise InvalidInput("fps is a number above 0, 1000 at most.", "invalid_fps")
+    # Less would round to nothing, and the video would be taken for one without a rate.
+    if not math.isfinite(fps) or not 0.01 <= fps <= 1000:
+        raise InvalidInput("fps is a number from 0.01 to 1000.", "invalid_fps")
     ntsc = Fraction(round(fps * 1.001) * 1000, 1001)
     return ntsc if abs(float(ntsc) - fps) < 0.005 and fps != round(fps) else Fraction(fps).limit_denominator(1000)
 
