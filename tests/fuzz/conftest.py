@@ -27,5 +27,6 @@ def server(tmp_path_factory: pytest.TempPathFactory, roots: Path) -> Iterator[st
         MAX_UPLOAD_SIZE_MB="20",
         MAX_CONCURRENT_SESSIONS="50",
         MAX_VIDEO_SECONDS="60",
+        MAX_SESSIONS_PER_OWNER="0",
     ) as address:
         yield address

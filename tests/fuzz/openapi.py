@@ -111,7 +111,7 @@ class Keeper:
             known = {
                 "obj_id": objects,
                 "frame_index": range(12),
-                "format_name": ["coco_rle_json", "overlay_mp4"],
+                "format_name": ["coco_rle_json", "overlay_mp4", "session"],
             }
             for name, values in known.items():
                 if name in case.path_parameters and draw.random() < 0.8:
@@ -125,7 +125,7 @@ class Keeper:
             case.body = {k: v for k, v in case.body.items() if k in ("fps", "session_id") and v} | video
         elif case.path.endswith("/upload") and "file" in case.body and rarely:
             case.body["file"] = picture_as_text()
-        elif "image" in case.body and rarely:
+        elif "image" in case.body and draw.random() < 0.5:
             case.body["image"] = base64.b64encode(png_bytes()).decode()
         elif "images" in case.body and rarely:
             case.body["images"][0]["image"] = base64.b64encode(png_bytes()).decode()
@@ -144,7 +144,6 @@ class Keeper:
 def run(address: str, clip: Path, examples: int, headers: dict[str, str] | None = None) -> Report:
     """Run all phases with all checks; `examples` for each operation in the phases that draw."""
     config = SchemathesisConfig.from_path(CONFIG)
-
     schema = schemathesis.openapi.from_url(f"{address}/openapi.json", config=config, headers=headers or {})
     schema.config.generation.update(max_examples=examples)
     if headers:

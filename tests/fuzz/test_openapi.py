@@ -37,7 +37,9 @@ REACHED = {
     "POST /api/v1/video/session/{session_id}/undo",
     "POST /api/v1/video/upload",
 }
-"""Every route there is: each has to be got past its refusals."""
+"""Every route but one: each has to be got past its refusals."""
+REFUSED = {"POST /api/v1/video/session/import"}
+"""A session's file has checksums, which nothing drawn will meet."""
 SHARE = 0.03
 """Of each route's requests at least so many are done, not refused."""
 CHECKS = {
@@ -67,7 +69,7 @@ def judge(report: openapi.Report, wanted: int) -> None:
     assert not errors
     routes = report.by_route()
     documented = {route for route in routes if set(routes[route]) != {405}}
-    assert documented == REACHED
+    assert documented == REACHED | REFUSED
     shares = {r: sum(n for s, n in routes[r].items() if s < 300) / sum(routes[r].values()) for r in REACHED}
     assert min(shares.values()) >= SHARE, shares
 
@@ -87,7 +89,7 @@ def test_with_keys_nothing_is_served_without_one(tmp_path: Path):
     """Schemathesis leaves the key out, or sends a wrong one, of each request that succeeds."""
     (tmp_path / "roots").mkdir()
     clip = write_clip(tmp_path / "roots" / "square.mp4")
-    keys = {"REQUIRE_API_KEY": "true", "API_KEYS": "a-key-of-the-test"}
+    keys = {"REQUIRE_API_KEY": "true", "API_KEYS": "a-key-of-the-test", "FAILED_LOGINS_PER_MINUTE": "100000"}
     with running_server(tmp_path / "data", VIDEO_ROOTS=str(clip.parent), **keys) as address:
         report = openapi.run(address, clip, examples=4, headers={"X-API-Key": "a-key-of-the-test"})
     print(report.table())
