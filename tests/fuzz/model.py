@@ -1,0 +1,139 @@
+"""What a session is to its users, written down a second time and simply: a list of edits, folded anew each time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Literal
+
+import numpy as np
+
+from backend.domain import BoolMask
+from backend.masks import decode, encode
+from backend.masks.rle import parse
+
+FRAMES, HEIGHT, WIDTH = 12, 48, 64
+Masks = dict[tuple[int, int], str]
+"""A mask's counts by (frame, object)."""
+
+
+@dataclass
+class Entry:
+    """An edit and what it did: masks it wrote, objects it brought, removed or named."""
+
+    kind: Literal["prompt", "propagate", "remove", "rename", "reset"]
+    masks: Masks = field(default_factory=dict)
+    born: tuple[int, ...] = ()
+    touched: tuple[int, ...] = ()
+    gone: int = 0
+    name: str = ""
+
+
+@dataclass
+class Seen:
+    """What an entry list amounts to."""
+
+    objects: dict[int, str]
+    masks: Masks
+    prompted: set[tuple[int, int]]
+    stale: set[tuple[int, int]]
+
+
+@dataclass
+class Model:
+    done: list[Entry] = field(default_factory=list)
+    undone: list[Entry] = field(default_factory=list)
+    """The one that was undone last comes last."""
+    next_id: int = 1
+
+    def do(self, entry: Entry) -> None:
+        self.done.append(entry)
+        self.undone.clear()
+        self.next_id = max([self.next_id, *(i + 1 for i in entry.born)])
+
+    def see(self) -> Seen:
+        objects: dict[int, str] = {}
+        masks: Masks = {}
+        by: dict[tuple[int, int], int] = {}
+        prompt_of: dict[int, int] = {}
+        for number, entry in enumerate(self.done):
+            objects |= {i: f"Object {i}" for i in entry.born}
+            if entry.kind == "remove":
+                del objects[entry.gone]
+            elif entry.kind == "reset":
+                objects.clear()
+            elif entry.kind == "rename":
+                objects[entry.gone] = entry.name
+            masks |= entry.masks
+            by |= dict.fromkeys(entry.masks, number)
+            prompt_of |= dict.fromkeys(entry.touched, number)
+        here = {key for key in masks if key[1] in objects}
+        prompted = {key for key in here if self.done[by[key]].kind == "prompt"}
+        stale = {key for key in here - prompted if by[key] < prompt_of.get(key[1], -1)}
+        return Seen(dict(sorted(objects.items())), {k: masks[k] for k in sorted(here)}, prompted, stale)
+
+    def run(
+        self, direction: str, start: int | None, most: int | None, chosen: Iterable[int] | None
+    ) -> list[tuple[int, Masks]] | None:
+        """The frames of a propagation in their order, and the masks it writes on each; None: there is nothing to do.
+
+        The stand-in engine moves each mask two pixels right and one down a frame.
+        """
+        seen = self.see()
+        ids = list(seen.objects if chosen is None else dict.fromkeys(chosen))
+        if start is None:
+            start = min((f for f, i in seen.prompted if i in ids), default=None)
+        if start is None:
+            start = min((f for f, i in seen.masks if i in ids), default=None)
+        if start is None:
+            return None
+        last = FRAMES - 1 if most is None else min(start + most - 1, FRAMES - 1)
+        first = 0 if most is None else max(start - most + 1, 0)
+        forward, backward = list(range(start, last + 1)), list(range(start, first - 1, -1))
+        legs = {"forward": [(forward, 0, 1)], "backward": [(backward, 0, -1)]}.get(
+            direction, [(forward, 0, 1), (backward, 1, -1)]
+        )
+        out: list[tuple[int, Masks]] = []
+        for frames, skip, step in legs:
+            out += self._leg(seen, ids, frames, skip, step)
+        return out or None
+
+    def _leg(self, seen: Seen, ids: list[int], frames: list[int], skip: int, step: int) -> list[tuple[int, Masks]]:
+        """`skip`: so many of the frames are there to start from only."""
+
+        def fresh(frame: int, obj_id: int) -> bool:
+            key = (frame, obj_id)
+            return key in seen.masks and key not in seen.stale and bool(mask_of(seen.masks[key]).any())
+
+        join = {i: next((f for f in frames if fresh(f, i)), None) for i in ids}
+        met = [f for f in frames if f in join.values()]
+        if not met:
+            return []
+        if met[0] != frames[0]:
+            # Nothing joins on the frame to start from: the leg begins where the first object does.
+            frames, skip = frames[frames.index(met[0]) :], 0
+        tracked: dict[int, BoolMask] = {}
+        out: list[tuple[int, Masks]] = []
+        for place, frame in enumerate(frames):
+            tracked = {i: shifted(mask, step) for i, mask in tracked.items()}
+            for i in ids:
+                key = (frame, i)
+                if key in seen.prompted or (i not in tracked and join[i] == frame):
+                    tracked[i] = mask_of(seen.masks[key])
+            if place >= skip:
+                wrote = {(frame, i): encode(m).counts for i, m in tracked.items() if (frame, i) not in seen.prompted}
+                out.append((frame, wrote))
+        return out
+
+
+def mask_of(counts: str) -> BoolMask:
+    return decode(parse(counts, HEIGHT, WIDTH))
+
+
+def shifted(mask: BoolMask, step: int) -> BoolMask:
+    moved = np.zeros_like(mask)
+    rows, columns = np.nonzero(mask)
+    rows, columns = rows + step, columns + 2 * step
+    inside = (rows >= 0) & (rows < HEIGHT) & (columns >= 0) & (columns < WIDTH)
+    moved[rows[inside], columns[inside]] = True
+    return moved
