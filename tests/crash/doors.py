@@ -238,7 +238,12 @@ class Gradio(Rest):
         last: Json | None = None
         for event, data in self._items("propagate", session_id, *values):
             if event == "generating":
-                item = data[0]
+                value = data[0]
+                if isinstance(value[0], list):
+                    # All but the first come as the difference from the one before: here, a replacement.
+                    ((how, where, value),) = value
+                    assert (how, where) == ("replace", [])
+                item = value[0]
                 if item["type"] == "frame":
                     on_frame(item["run_id"], item["seq"], item)
                 else:

@@ -72,6 +72,8 @@ class RunModel:
     """How it is known to have ended."""
     done: int | None = None
     """How many frames it made, where that is known."""
+    possible: set[str] = field(default_factory=lambda: {"interrupted", "complete"})
+    """How it may have ended, where it is not known."""
 
 
 @dataclass
