@@ -214,6 +214,34 @@ def test_an_interrupted_propagation_can_be_undone_or_left_as_it_is(begin, clip, 
     assert [e.get("outcome") for e in edits] == [None, "interrupted", None]
 
 
+def test_an_object_that_had_left_the_picture_is_still_part_of_a_propagation_that_is_gone_on_with(begin, clip, slow_pool):
+    service = begin(pool=slow_pool)
+    video = service.upload(clip, "a.mp4", ME)
+    leaving = Points(((0.93, 0.5),), (1,))
+    whole = service.start_session(video, ME, "whole")
+    cut = service.start_session(video, ME, "cut")
+    for session in (whole, cut):
+        # What an earlier propagation left further on is no reason to join again.
+        prompt(session, 10, leaving)
+        propagate(session, direction="backward", max_frames=3)
+        prompt(session, 0, leaving, obj_id=1)
+        prompt(session, 0)
+    propagate(whole, direction="forward", start_frame_index=0)
+    run = done(cut.propagate(PropagateRequest("forward", 0)))
+    frames_of(cut, 8)
+    cut_off(service)
+
+    later = begin(pool=slow_pool)
+    again = later.get("cut", ME)
+    assert 8 <= again.run.done < 12
+    (gone,) = [o for o in again.results.frame(7).objects if o.obj_id == 1]
+    assert gone.box is None
+    done(again.propagate(PropagateRequest(resume=True)))
+    frames_of(again)
+    assert again.run.id == run.id
+    assert stored(again) == stored(later.get("whole", ME))
+
+
 def test_a_cancelled_propagation_goes_on_where_it_was_stopped(begin, clip, slow_pool):
     service = begin(pool=slow_pool)
     session = service.start_session(service.upload(clip, "a.mp4", ME), ME)
