@@ -174,12 +174,9 @@ class Runner:
         )
         run.frames = list(self._book.records.steps(seq))
         run.error, run.code = record.error, record.code
-        state = record.state
-        if state in ("running", "queued"):
-            state = "complete" if run.done == run.total else "interrupted"
-        if state == "interrupted":
+        if record.state == "interrupted":
             run.error, run.code = interruption(run)
-        run.end(state)
+        run.end(record.state)
         self.run = run
 
     def cancel(self) -> Future[None]:

@@ -168,7 +168,7 @@ class Session:
             return self.run.state == "interrupted" and self._runner.resumable
         newest = self.log.newest()
         record = self.book.records.runs().get(newest.seq) if newest else None
-        return record is not None and record.state in ("running", "queued")
+        return record is not None and record.state == "interrupted"
 
     def run_state(self, seq: int) -> RunState:
         """How the propagation of that edit stands, or how it ended."""

@@ -13,7 +13,7 @@ import queue
 import sqlite3
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
@@ -271,6 +271,13 @@ class _Loader:
             out.births[_int(obj_id)] = Birth(_int(seq), ObjectInfo(_int(obj_id), str(name), str(label), str(color)))
         for run in self._runs(read(f"SELECT {_RUN} FROM runs {mine} ORDER BY seq", self._id)):
             out.runs[run.seq] = run
+        cut_off = [run for run in out.runs.values() if run.state in ("queued", "running")]
+        if cut_off:
+            # Nothing runs in a session that is read: a process ended before it could say how the run did.
+            steps = dict(read(f"SELECT seq, count(*) FROM steps {mine} GROUP BY seq", self._id))
+            for run in cut_off:
+                whole = steps.get(run.seq, 0) == sum(len(leg.frames) for leg in run.legs)
+                out.runs[run.seq] = replace(run, state="complete" if whole else "interrupted")
         query = "SELECT undone, next_seq, next_obj_id FROM sessions WHERE id = ?"
         for undone, next_seq, next_obj_id in read(query, self._id):
             out.undone, out.next_seq, out.next_obj_id = _int(undone), _int(next_seq), _int(next_obj_id)

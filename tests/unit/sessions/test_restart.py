@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import sqlite3
 import threading
@@ -190,6 +191,26 @@ def test_an_interrupted_propagation_shows_where_it_stopped_and_goes_on_from_ther
     with pytest.raises(Conflict) as caught:
         done(again.propagate(PropagateRequest(resume=True)))
     assert caught.value.code == "nothing_to_resume"
+
+
+def test_a_propagation_whose_end_was_not_written_is_complete_for_good_if_all_its_frames_are_there(
+    begin, clip, tmp_path
+):
+    service = begin()
+    session = service.start_session(service.upload(clip, "a.mp4", ME), ME, "mine")
+    prompt(session)
+    propagate(session)
+    cut_off(service)
+    service._store.close()
+    with contextlib.closing(sqlite3.connect(tmp_path / "data" / FILE)) as database, database:
+        database.execute("UPDATE runs SET state = 'running'")
+    later = begin()
+    (listed,) = later.list_sessions(ME)
+    assert listed.status == "parked"
+    again = later.get("mine", ME)
+    assert again.run.state == "complete"
+    propagate(again)
+    assert [e.get("outcome") for e in wire.log_out(again)["edits"]] == [None, "complete", "complete"]
 
 
 def test_an_interrupted_propagation_can_be_undone_or_left_as_it_is(begin, clip, slow_pool):
