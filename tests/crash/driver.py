@@ -129,6 +129,8 @@ class Life:
             BaseException: the first thing that a client found wrong.
         """
         self._over.set()
+        # Nobody waits for a moment any more.
+        self.moments.mark("ack", by=1000)
         for thread in self._threads:
             thread.join(seconds)
             assert not thread.is_alive(), f"{thread.name} hangs"
@@ -445,14 +447,16 @@ class Life:
         try:
             idle = lambda: rest.look(book.id, "status")["status"] not in ("queued", "processing")  # noqa: E731
             poll("the end of a run", idle, 60)
-            book.reconcile(rest.look(book.id, "log")["edits"], rest.look(book.id, "results"), rest.look(book.id, "status"))
+            book.reconcile(
+                rest.look(book.id, "log")["edits"], rest.look(book.id, "results"), rest.look(book.id, "status")
+            )
         finally:
             rest.close_connection()
 
     # --- other clients -----------------------------------------------------------------------------
 
     def _upload(self, dice: random.Random) -> None:
-        """One upload in a life, at some moment; all in parts would wait for each other's decoders."""
+        """One upload in a life, at some moment: each takes a process that decodes it."""
         self.moments.wait("ack", dice.randint(0, 12), 10)
         if self._over.is_set():
             return
@@ -500,9 +504,7 @@ class CrashTest:
         roots = folder / "roots"
         roots.mkdir(parents=True)
         write_clip(roots / "square.mp4", FRAMES)
-        self._uploads = [
-            write_clip(folder / f"{i}.mp4", FRAMES, 64 + 16 * i, 48).read_bytes() for i in range(2)
-        ]
+        self._uploads = [write_clip(folder / f"{i}.mp4", FRAMES, 64 + 16 * i, 48).read_bytes() for i in range(2)]
         self._server = Server(
             launcher,
             folder / "data",

@@ -249,7 +249,9 @@ def _fits(model: SessionModel, log: list[Json]) -> bool:
     if len(model.edits) != len(log) or not 0 <= model.undone <= len(log):
         return False
     live = len(log) - model.undone
-    return all(_is(edit, entry, place >= live) for place, (edit, entry) in enumerate(zip(model.edits, log, strict=True)))
+    return all(
+        _is(edit, entry, place >= live) for place, (edit, entry) in enumerate(zip(model.edits, log, strict=True))
+    )
 
 
 def _is(edit: EditModel, entry: Json, undone: bool) -> bool:
