@@ -46,9 +46,6 @@ log = logging.getLogger(__name__)
 FILE = "sessions.sqlite3"
 MOST_AT_ONCE = 200
 """Writes that share a commit at most."""
-RETRY_SECONDS = 1.0
-"""How long to wait at least before a database that could not be opened is tried again."""
-
 Work = Callable[[sqlite3.Connection], None]
 
 
@@ -89,15 +86,8 @@ class SqliteStore:
         self._reading = threading.Lock()
         self._reader: sqlite3.Connection | None = None
         self._writer: sqlite3.Connection | None = None
-        self._rows: list[SessionRow] = []
+        self._rows: list[SessionRow] | None = None
         self.clock = 0.0
-        try:
-            self._writer = self._connect()
-            self._rows = list(self._read_rows(self._writer))
-            (self.clock,) = self._writer.execute("SELECT clock FROM server").fetchone()
-        except (sqlite3.Error, OSError) as error:
-            log.error("The data folder %s can't be used: %s", folder, error)
-            self._writer = None
         self._thread = threading.Thread(target=self._work, name="store", daemon=True)
         self._thread.start()
 
@@ -119,6 +109,15 @@ class SqliteStore:
     # --- reading ---------------------------------------------------------------------------------
 
     def sessions(self) -> list[SessionRow]:
+        if self._rows is None:
+            try:
+                with contextlib.closing(self._connect()) as database:
+                    rows = list(self._read_rows(database))
+                    (self.clock,) = database.execute("SELECT clock FROM server").fetchone()
+            except (sqlite3.Error, OSError) as error:
+                log.error("The data folder %s can't be used: %s", self._folder, error)
+                raise StorageUnavailable("The server can't read its data folder. Try again later.") from error
+            self._rows = rows
         return self._rows
 
     def _read_rows(self, database: sqlite3.Connection) -> Iterator[SessionRow]:

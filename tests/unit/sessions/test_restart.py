@@ -7,6 +7,7 @@ import contextlib
 import os
 import sqlite3
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -422,17 +423,50 @@ def test_nothing_is_seen_before_it_is_stored_and_nobody_waits_on_a_thread(held, 
     assert done(renamed).name == "Ball"
 
 
-def test_a_folder_that_cannot_be_written_is_said_and_may_be_mended(begin, tmp_path, clip):
-    data = tmp_path / "data"
-    data.mkdir()
-    (data / FILE).mkdir()
+@pytest.fixture
+def locked(begin, tmp_path, clip) -> Iterator[Path]:
+    """A data folder with a session on a video of its own, whose database can't be opened; yields where it was put."""
     service = begin()
-    video = service.upload(clip, "a.mp4", ME)
-    with pytest.raises(StorageUnavailable):
-        service.start_session(video, ME, "mine")
-    assert service.list_sessions(ME) == []
-    (data / FILE).rmdir()
-    prompt(service.start_session(video, ME, "mine"))
+    video = service.upload(clip, "a.mp4", ME, passing=True)
+    prompt(service.start_session(video, ME, "mine", keep_video=False))
+    cut_off(service)
+    service._store.close()
+    (tmp_path / "data" / FILE).rename(tmp_path / "away")
+    (tmp_path / "data" / FILE).mkdir()
+    yield tmp_path / "away"
+
+
+def test_a_folder_that_cannot_be_read_at_the_start_is_said_and_may_be_mended(begin, tmp_path, clip, locked):
+    service = begin()
+    refused = (
+        lambda: service.get("mine", ME),
+        lambda: service.list_sessions(ME),
+        lambda: service.upload(clip, "a.mp4", ME),
+        lambda: service.close("mine", ME),
+    )
+    for attempt in refused:
+        with pytest.raises(StorageUnavailable):
+            attempt()
+    (tmp_path / "data" / FILE).rmdir()
+    locked.rename(tmp_path / "data" / FILE)
+    until = time.monotonic() + 30
+    while not service._restored:
+        assert time.monotonic() < until
+        threading.Event().wait(0.05)
+    assert prompt(service.get("mine", ME)).objects[0].obj_id == 2
+
+
+def test_nothing_is_swept_while_it_is_not_known_whose_it_is(begin, tmp_path, clip, locked):
+    service = begin()
+    service.pool = Pool([])
+    service.start()
+    service.sweep()
+    (tmp_path / "data" / FILE).rmdir()
+    locked.rename(tmp_path / "data" / FILE)
+    service.suspend()
+    session = begin().get("mine", ME)
+    assert session.video.path.exists()
+    assert prompt(session, 1).objects[0].obj_id == 2
 
 
 def test_a_newer_database_is_left_alone(begin, tmp_path, clip):
