@@ -580,6 +580,9 @@ class CrashTest:
             ]
         )
         count = self._dice.randint(1, most)
+        if self._dice.random() < 0.8:
+            # Else it may well come while the engine is loading.
+            life.moments.wait("frame", 1, 10.0)
         life.moments.wait(kind, count, 1.0 + 3.0 * self._dice.random())
         delay = self._dice.choice([0.0, 0.003, 0.02, 0.1]) * self._dice.random()
         life.moments.wait("failure", 1, delay)

@@ -11,13 +11,15 @@ from pathlib import Path
 from typing import Any
 
 COMMIT_SECONDS = 0.5
+MOST_BYTES = 400_000
+"""Of a file, with `small_files`."""
 JUMP_FILE = "clock-jump"
 """In DATA_DIR; by so many seconds the server's wall clock is wrong."""
 
 
 def install(name: str) -> None:
-    """Do wrong what the name says: `forget`, `slow_disk` or `clock`."""
-    {"forget": _forget, "slow_disk": _slow_disk, "clock": _clock}[name]()
+    """Do wrong what the name says: `forget`, `slow_disk`, `small_files` or `clock`."""
+    {"forget": _forget, "slow_disk": _slow_disk, "small_files": _small_files, "clock": _clock}[name]()
 
 
 def _forget() -> None:
@@ -46,6 +48,14 @@ def _slow_disk() -> None:
         honest(self, *args, before_commit=lambda: time.sleep(COMMIT_SECONDS), **options)
 
     SqliteStore.__init__ = init  # type: ignore[method-assign]
+
+
+def _small_files() -> None:
+    """No file may grow beyond a limit, the database and its log included."""
+    import resource
+
+    _, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (MOST_BYTES, hard))
 
 
 def _clock() -> None:

@@ -165,15 +165,14 @@ class SessionBook:
             Lost: what is there can't have come from what was asked and acknowledged.
         """
         with self.lock:
-            for model, happened in self._candidates():
-                if _fits(model, log):
-                    break
-            else:
+            found = next(((m, h) for m, h in self._candidates() if _fits(m, log)), None)
+            if found is None:
                 raise Lost(
                     f"session {self.id}: its log {json.dumps(log)} is none that could be; acknowledged: "
                     f"{[(e.kind, e.detail) for e in self.model.edits]}, {self.model.undone} undone; "
                     f"unanswered: {[(p.kind, p.detail) for p in self.pending]}"
                 )
+            model, happened = found
             before = len(self.pending)
             self.model, self.pending = model, []
             seen = {int(f): {o["id"]: shape_of(o) for o in r["objects"]} for f, r in results["results"].items()}
@@ -212,7 +211,7 @@ class SessionBook:
                 if not same(mine.get(i), theirs.get(i)):
                     raise Lost(
                         f"session {self.id}: object {i} on frame {frame} is {theirs.get(i)}, not {mine.get(i)}; log: "
-                        f"{[(e.kind, e.detail, e.run and (e.run.done, [f for f, _ in e.run.plan])) for e in model.edits]}"
+                        f"{[(e.kind, e.detail, e.run and (e.run.done, len(e.run.plan))) for e in model.edits]}"
                     )
         names = {o["id"]: (o["name"], o["label"]) for o in status["objects"]}
         if names != model.objects():

@@ -236,7 +236,7 @@ def test_an_interrupted_propagation_can_be_undone_or_left_as_it_is(begin, clip, 
     assert [e.get("outcome") for e in edits] == [None, "interrupted", None]
 
 
-def test_an_object_that_had_left_the_picture_is_still_part_of_a_propagation_that_is_gone_on_with(begin, clip, slow_pool):
+def test_an_object_that_had_left_the_picture_is_still_part_of_a_propagation_that_goes_on(begin, clip, slow_pool):
     service = begin(pool=slow_pool)
     video = service.upload(clip, "a.mp4", ME)
     leaving = Points(((0.93, 0.5),), (1,))
@@ -424,8 +424,8 @@ def test_nothing_is_seen_before_it_is_stored_and_nobody_waits_on_a_thread(held, 
 
 
 @pytest.fixture
-def locked(begin, tmp_path, clip) -> Iterator[Path]:
-    """A data folder with a session on a video of its own, whose database can't be opened; yields where it was put."""
+def locked(begin, tmp_path, clip) -> Path:
+    """A data folder with a session on a video of its own, and no database to be opened: it was put there."""
     service = begin()
     video = service.upload(clip, "a.mp4", ME, passing=True)
     prompt(service.start_session(video, ME, "mine", keep_video=False))
@@ -433,7 +433,7 @@ def locked(begin, tmp_path, clip) -> Iterator[Path]:
     service._store.close()
     (tmp_path / "data" / FILE).rename(tmp_path / "away")
     (tmp_path / "data" / FILE).mkdir()
-    yield tmp_path / "away"
+    return tmp_path / "away"
 
 
 def test_a_folder_that_cannot_be_read_at_the_start_is_said_and_may_be_mended(begin, tmp_path, clip, locked):
