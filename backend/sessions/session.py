@@ -166,9 +166,10 @@ class Session:
         """Whether the server's end cut its last propagation off, and nothing has changed it since."""
         if self.run is not None:
             return self.run.state == "interrupted" and self._runner.resumable
-        newest = self.log.newest()
-        record = self.book.records.runs().get(newest.seq) if newest else None
-        return record is not None and record.state == "interrupted"
+        newest, runs = self.log.newest(), self.book.records.runs()
+        # As `Runner.restore` has it: one that was begun later counts although it was undone.
+        last = runs[max(runs)] if runs else None
+        return newest is not None and last is not None and last.seq == newest.seq and last.state == "interrupted"
 
     def run_state(self, seq: int) -> RunState:
         """How the propagation of that edit stands, or how it ended."""

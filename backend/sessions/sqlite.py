@@ -273,7 +273,8 @@ class _Loader:
         cut_off = [run for run in out.runs.values() if run.state in ("queued", "running")]
         if cut_off:
             # Nothing runs in a session that is read: a process ended before it could say how the run did.
-            steps = dict(read(f"SELECT seq, count(*) FROM steps {mine} GROUP BY seq", self._id))
+            counts = read(f"SELECT seq, count(*) FROM steps {mine} GROUP BY seq", self._id)
+            steps = {_int(seq): _int(count) for seq, count in counts}
             for run in cut_off:
                 whole = steps.get(run.seq, 0) == sum(len(leg.frames) for leg in run.legs)
                 out.runs[run.seq] = replace(run, state="complete" if whole else "interrupted")

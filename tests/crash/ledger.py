@@ -330,6 +330,8 @@ class Ledger:
         happened, had_not = book.reconcile(look[0]["edits"], look[1], look[2])
         self.unanswered["happened"] += happened
         self.unanswered["had not"] += had_not
+        if (listed["status"] == "interrupted") != (look[2]["status"] == "interrupted"):
+            raise Lost(f"session {book.id} is listed as {listed['status']}, and then is {look[2]['status']}")
         if listed["objects_count"] != len(book.model.objects()):
             raise Lost(f"session {book.id} is listed with {listed['objects_count']} objects")
 

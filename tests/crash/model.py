@@ -156,7 +156,9 @@ class SessionModel:
     def resumable(self) -> EditModel | None:
         """The propagation that can be gone on with."""
         newest = self.newest()
-        return newest if newest and newest.run and newest.run.ended not in (None, "complete") else None
+        last = next((e for e in reversed(self.edits) if e.run), None)
+        # Only the last: one that was undone since counts too.
+        return newest if newest and newest is last and newest.run.ended not in (None, "complete") else None
 
     # --- what changes them ---------------------------------------------------------------------------
 

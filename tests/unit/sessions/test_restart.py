@@ -264,6 +264,26 @@ def test_an_object_that_had_left_the_picture_is_still_part_of_a_propagation_that
     assert stored(again) == stored(later.get("whole", ME))
 
 
+def test_a_session_is_listed_as_it_is_once_it_is_read(begin, clip, slow_pool):
+    service = begin(pool=slow_pool)
+    session = service.start_session(service.upload(clip, "a.mp4", ME), ME, "mine")
+    prompt(session)
+    done(session.propagate(PropagateRequest(direction="forward")))
+    frames_of(session, 2)
+    cut_off(service)
+    service = begin(pool=slow_pool)
+    session = service.get("mine", ME)
+    propagate(session, direction="forward", max_frames=2)
+    done(session.undo())
+    cut_off(service)
+    later = begin(pool=slow_pool)
+    (listed,) = later.list_sessions(ME)
+    before = listed.status
+    assert later.get("mine", ME).status == before == "parked"
+    with pytest.raises(Conflict):
+        done(listed.propagate(PropagateRequest(resume=True)))
+
+
 def test_a_cancelled_propagation_goes_on_where_it_was_stopped(begin, clip, slow_pool):
     service = begin(pool=slow_pool)
     session = service.start_session(service.upload(clip, "a.mp4", ME), ME)
