@@ -109,7 +109,7 @@ class Server:
         self.address = f"http://127.0.0.1:{self.port}"
         self.pid = 0
         self._launcher = launcher
-        self._fault = fault
+        self.fault = fault
         self._cold: subprocess.Popen[bytes] | None = None
         self._env = {
             "ENGINE": "fake",
@@ -126,7 +126,7 @@ class Server:
             self._cold = self._launcher.cold(self._env, self.log)
             self.pid = self._cold.pid
         else:
-            self.pid = self._launcher.warm(self._env, self.log, self._fault)
+            self.pid = self._launcher.warm(self._env, self.log, self.fault)
         with httpx.Client(base_url=self.address, timeout=10) as http:
             poll("the server's start", lambda: self._answers(http, "/health"), START_SECONDS)
 

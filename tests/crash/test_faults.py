@@ -232,7 +232,7 @@ def test_a_limit_of_file_sizes_is_as_good_as_a_full_disk(serve):
     # What only looks goes on.
     desk.check(book)
     assert httpx.get(f"{desk.server.address}/health").status_code == 200
-    desk.server._fault = ""
+    desk.server.fault = ""
     desk.kill_and_verify()
     desk.prompt(book, 2)
 
@@ -296,6 +296,7 @@ def test_on_a_slow_disk_the_server_answers_and_reads_and_cancels_work(serve):
     desk.server.wait_ready()
     desk.prompt(book)
     waits: list[float] = []
+    reads: list[float] = []
     over = threading.Event()
 
     def health() -> None:
@@ -303,8 +304,9 @@ def test_on_a_slow_disk_the_server_answers_and_reads_and_cancels_work(serve):
             while not over.wait(0.02):
                 began = time.monotonic()
                 assert http.get("/health").status_code == 200
-                assert http.get("/api/v1/video/session/mine/status").status_code == 200
                 waits.append(time.monotonic() - began)
+                assert http.get("/api/v1/video/session/mine/status").status_code == 200
+                reads.append(time.monotonic() - began)
 
     watcher = threading.Thread(target=health)
     watcher.start()
@@ -340,10 +342,10 @@ def test_on_a_slow_disk_the_server_answers_and_reads_and_cancels_work(serve):
         over.set()
         watcher.join(30)
     assert len(waits) > 20
-    # Two requests each, on a machine that others may use too.
-    assert sorted(waits)[int(len(waits) * 0.99)] < 0.5
-    assert sorted(waits)[len(waits) // 2] < 0.1
-    desk.server._fault = ""
+    # A hundredth is left to a machine that others use too.
+    assert sorted(waits)[int(len(waits) * 0.99)] < 0.25
+    assert sorted(reads)[len(reads) // 2] < 0.1
+    desk.server.fault = ""
     desk.kill_and_verify()
 
 
