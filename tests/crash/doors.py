@@ -177,16 +177,16 @@ class Gradio(Rest):
 
     def __init__(self, address: str, timeout: float = SECONDS) -> None:
         super().__init__(address, timeout)
-        self._gradio = httpx.Client(base_url=f"{address}/gradio_api/call", timeout=timeout, trust_env=False)
+        self._gradio = httpx.Client(base_url=f"{address}/gradio_api/call/v2", timeout=timeout, trust_env=False)
 
     def close_connection(self) -> None:
         super().close_connection()
         self._gradio.close()
 
-    def _items(self, api: str, *values: Any) -> Iterator[tuple[str, Any]]:
+    def _items(self, api: str, **values: Any) -> Iterator[tuple[str, Any]]:
         """The events of a call: `generating`, then `complete`."""
         try:
-            asked = self._gradio.post(f"/{api}", json={"data": list(values)})
+            asked = self._gradio.post(f"/{api}", json={k: v for k, v in values.items() if v is not None})
             assert asked.status_code == 200, asked.text
             event = ""
             with self._gradio.stream("GET", f"/{api}/{asked.json()['event_id']}") as reply:
@@ -207,36 +207,33 @@ class Gradio(Rest):
             raise Gone from error
         raise Gone
 
-    def _call(self, api: str, *values: Any) -> Json:
-        for event, data in self._items(api, *values):
+    def _call(self, api: str, **values: Any) -> Json:
+        for event, data in self._items(api, **values):
             if event == "complete":
                 return dict(data[0])
         raise Gone
 
     def start(self, body: Json) -> Json:
-        fields = ("video_id", "video_path", "video_base64", "session_id", "fps", "gpu_ids")
-        return self._call("start_session", None, *(body.get(f) for f in fields))
+        return self._call("start_session", **body)
 
     def sessions(self) -> list[Json]:
         return list(self._call("list_sessions")["sessions"])
 
     def prompt(self, session_id: str, body: Json) -> Json:
-        return self._call("add_prompt", session_id, body["frame_index"], body["prompts"], body.get("obj_id"))
+        return self._call("add_prompt", session_id=session_id, **body)
 
     def step(self, session_id: str, which: str) -> Json:
-        return self._call("reset_session" if which == "reset" else which, session_id)
+        return self._call("reset_session" if which == "reset" else which, session_id=session_id)
 
     def remove(self, session_id: str, obj_id: int) -> Json:
-        return self._call("remove_object", session_id, obj_id)
+        return self._call("remove_object", session_id=session_id, obj_id=obj_id)
 
     def close(self, session_id: str) -> Json:
-        return self._call("close_session", session_id)
+        return self._call("close_session", session_id=session_id)
 
     def propagate(self, session_id: str, body: Json, on_frame: OnFrame) -> Json:
-        fields = ("start_frame_index", "max_frames", "end_frame_index", "obj_ids")
-        values = [body.get("direction", "both"), *(body.get(f) for f in fields), False, body.get("resume", False)]
         last: Json | None = None
-        for event, data in self._items("propagate", session_id, *values):
+        for event, data in self._items("propagate", session_id=session_id, **body):
             if event == "generating":
                 value = data[0]
                 if isinstance(value[0], list):

@@ -160,6 +160,22 @@ class SessionModel:
         # Only the last: one that was undone since counts too.
         return newest if newest and newest is last and newest.run.ended not in (None, "complete") else None
 
+    def _searched(self) -> set[int]:
+        """The frames on which words were asked for that are looked for still."""
+        objects = self.objects()
+        frames: dict[str, set[int]] = {}
+        born: dict[str, list[int]] = {}
+        for edit in self.active:
+            if edit.kind == "reset":
+                frames, born = {}, {}
+            for obj_id, (_, label) in edit.born.items():
+                born.setdefault(label, []).append(obj_id)
+            if edit.kind == "prompt" and edit.detail["obj_id"] is None:
+                for prompt in edit.detail["prompts"]:
+                    if prompt["type"] == "text":
+                        frames.setdefault(prompt["text"], set()).add(edit.detail["frame_index"])
+        return {f for text, at in frames.items() if any(i in objects for i in born[text]) for f in at}
+
     # --- what changes them ---------------------------------------------------------------------------
 
     def append(self, edit: EditModel) -> EditModel:
@@ -178,8 +194,9 @@ class SessionModel:
         """The frames of a propagation, each with what its objects must be; empty where nothing joins."""
         versions = self.versions()
         chosen = list(obj_ids) if obj_ids is not None else list(versions)
+        asked = self._searched() if obj_ids is None else set()
         if start is None:
-            prompted = [f for i in chosen for f, v in versions[i].items() if v[2]]
+            prompted = {f for i in chosen for f, v in versions[i].items() if v[2]} | asked
             if not prompted:
                 return []
             start = min(prompted)
@@ -191,12 +208,14 @@ class SessionModel:
                 last_prompt.update(dict.fromkeys(edit.detail["obj_ids"], place))
         out: list[tuple[int, dict[int, Shape]]] = []
         if direction in ("forward", "both"):
-            out += self._leg(forward, None, 1, chosen, versions, last_prompt)
+            out += self._leg(forward, None, 1, chosen, versions, last_prompt, asked)
         if direction == "backward":
-            out += self._leg(list(range(start, max(start - count, -1), -1)), None, -1, chosen, versions, last_prompt)
+            out += self._leg(
+                list(range(start, max(start - count, -1), -1)), None, -1, chosen, versions, last_prompt, asked
+            )
         if direction == "both":
             backward = list(range(start - 1, max(start - count, -1), -1))
-            out += self._leg(backward, start, -1, chosen, versions, last_prompt)
+            out += self._leg(backward, start, -1, chosen, versions, last_prompt, asked)
         return out
 
     def _leg(
@@ -207,6 +226,7 @@ class SessionModel:
         chosen: Iterable[int],
         versions: dict[int, dict[int, tuple[int, Shape, bool]]],
         last_prompt: dict[int, int],
+        asked: set[int],
     ) -> list[tuple[int, dict[int, Shape]]]:
         """One direction. An object joins on the first frame with a mask that is prompted or up to date."""
         seeds: dict[tuple[int, int], tuple[Shape, bool]] = {}
@@ -222,6 +242,8 @@ class SessionModel:
                     seeds.setdefault((frame, obj_id), (found[1], False))
                     joins.append(place)
                     break
+        # Words join on the first frame that they were asked for on, whatever became of what they found there.
+        joins += [place for place, frame in enumerate(order) if frame in asked][:1]
         if not joins:
             return []
         if min(joins) > (0 if anchor is None else 1):
