@@ -105,7 +105,10 @@ class Runner:
         self._journal.enter(make, lambda error: self._begun(op, begun, span, error))
 
     def _resume(self, op: Op) -> None:
-        run = self.run
+        seq, run = self._last_seq, self.run
+        if seq is not None and (run is None or run.seq != seq):
+            # A later one was dropped: cancelled before its first frame, or undone and then overwritten.
+            run = self._recalled(seq)
         if run is None or not self.resumable:
             raise Conflict(
                 "There is no propagation to go on with: the last one came to its end, or the session was changed "
@@ -148,19 +151,33 @@ class Runner:
 
     @property
     def resumable(self) -> bool:
-        """Whether the last run did not come to its end, and nothing has changed the session since."""
-        run, newest = self.run, self._book.log.newest()
-        return bool(run and newest and newest.seq == run.seq and not run.active and run.state != "complete")
+        """Whether the last run on record did not come to its end, and nothing has changed the session since."""
+        newest, seq = self._book.log.newest(), self._last_seq
+        if newest is None or newest.seq != seq or (self.run and self.run.active):
+            return False
+        return self.state_of(seq) != "complete"
+
+    @property
+    def _last_seq(self) -> int | None:
+        return max(self._book.records.runs(), default=None)
+
+    def state_of(self, seq: int) -> RunState:
+        """How the propagation of that edit stands, or how it ended."""
+        if self.run and self.run.seq == seq:
+            return self.run.state
+        state = self._book.records.runs()[seq].state
+        return "interrupted" if state in ("queued", "running") else state
 
     def restore(self) -> None:
         """Take the last run from the records, as after a restart."""
-        seq = max(self._book.records.runs(), default=None)
-        if self.run is not None or seq is None:
-            return
+        if self.run is None and self._last_seq is not None:
+            self.run = self._recalled(self._last_seq)
+
+    def _recalled(self, seq: int) -> Run | None:
         record = self._book.records.runs()[seq]
         action = next((e.action for e in self._book.log.edits if e.seq == seq), None)
         if not isinstance(action, PropagateAction):
-            return
+            return None
         run = Run(
             action.run_id,
             seq,
@@ -174,10 +191,11 @@ class Runner:
         )
         run.frames = list(self._book.records.steps(seq))
         run.error, run.code = record.error, record.code
-        if record.state == "interrupted":
+        state = self.state_of(seq)
+        if state == "interrupted":
             run.error, run.code = interruption(run)
-        run.end(record.state)
-        self.run = run
+        run.end(state)
+        return run
 
     def cancel(self) -> Future[None]:
         """End the run that is going on, if any; the future is done when it has ended."""

@@ -164,19 +164,15 @@ class Session:
     @property
     def interrupted(self) -> bool:
         """Whether the server's end cut its last propagation off, and nothing has changed it since."""
-        if self.run is not None:
-            return self.run.state == "interrupted" and self._runner.resumable
         newest, runs = self.log.newest(), self.book.records.runs()
-        # As `Runner.restore` has it: one that was begun later counts although it was undone.
-        last = runs[max(runs)] if runs else None
-        return newest is not None and last is not None and last.seq == newest.seq and last.state == "interrupted"
+        # One that was begun later counts although it was undone.
+        return (
+            newest is not None and newest.seq == max(runs, default=None) and self.run_state(newest.seq) == "interrupted"
+        )
 
     def run_state(self, seq: int) -> RunState:
         """How the propagation of that edit stands, or how it ended."""
-        if self.run and self.run.seq == seq:
-            return self.run.state
-        state = self.book.records.runs()[seq].state
-        return "interrupted" if state in ("queued", "running") else state
+        return self._runner.state_of(seq)
 
     def touch(self) -> None:
         """Say that somebody uses the session."""

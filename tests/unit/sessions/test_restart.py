@@ -284,6 +284,24 @@ def test_a_session_is_listed_as_it_is_once_it_is_read(begin, clip, slow_pool):
         done(listed.propagate(PropagateRequest(resume=True)))
 
 
+def test_a_later_propagation_that_was_dropped_does_not_keep_one_from_going_on(begin, clip, slow_pool):
+    session = (service := begin(pool=slow_pool)).start_session(service.upload(clip, "a.mp4", ME), ME)
+    prompt(session, 0)
+    run = done(session.propagate(PropagateRequest(direction="forward")))
+    frames_of(session, 3)
+    done(session.cancel())
+    propagate(session, direction="backward", start_frame_index=0)
+    done(session.undo())
+    with pytest.raises(Conflict):
+        done(session.propagate(PropagateRequest(resume=True)))
+    # Overwrites what could be redone.
+    done(session.rename(1, "Ball", None, None))
+    assert session.resumable
+    resumed = done(session.propagate(PropagateRequest(resume=True)))
+    assert resumed.id == run.id
+    assert [frame for _, frame in frames_of(session)] == list(range(12))
+
+
 def test_a_cancelled_propagation_goes_on_where_it_was_stopped(begin, clip, slow_pool):
     service = begin(pool=slow_pool)
     session = service.start_session(service.upload(clip, "a.mp4", ME), ME)
