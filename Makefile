@@ -1,5 +1,6 @@
 # make run           the page, on http://127.0.0.1:7860
 # make test          what is checked before a change goes in
+# make test-long     and what takes long, in full; writes what it measured into docs/reliability.md
 # make test-models   and with Meta's package, in an environment of its own
 # make gpu-check     on a machine with a GPU: its tests, and a table of speed and memory
 
@@ -48,7 +49,10 @@ test: lint
 
 test-long: lint
 	@sh .ci/browser $(BIN)/python
-	$(BIN)/python -m pytest $(ARGS)
+	@mkdir -p build && rm -f build/reliability.json
+	RELIABILITY_REPORT=$(CURDIR)/build/reliability.json $(BIN)/python -m pytest $(ARGS)
+	@# A part of the tests alone measures a part.
+	$(if $(ARGS),,$(BIN)/python -m tests.report build/reliability.json)
 
 # Meta's package and torchvision, over the packages of $(VENV): beside a CPU build of torch, torchvision imports
 # only with the tests' help, so nobody else may see it.

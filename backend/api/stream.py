@@ -116,7 +116,8 @@ async def _serve(socket: WebSocket, session: Session, run: Run, from_seq: int) -
         task.cancel()
         with contextlib.suppress(asyncio.CancelledError, WebSocketDisconnect, RuntimeError):
             await task
-    with contextlib.suppress(RuntimeError):
+    # It may have gone away meanwhile.
+    with contextlib.suppress(WebSocketDisconnect, RuntimeError):
         await socket.close()
 
 

@@ -77,8 +77,22 @@ def rest_of(book: Book, run: Run) -> Span:
     new = tuple(i for i in book.objects if i >= run.first_new_id) if run.everything else ()
     chosen = (*run.obj_ids, *new)
     seeds, _ = book.results.seeds(chosen, [ranges.order(leg) for leg in legs])
+    seeds += _out_of_sight(book, run, legs, seeds)
     follows = _follows(book, run.everything, chosen)
     return Span(run.direction, legs, chosen, seeds, book.next_obj_id, follows, _removed(book, legs))
+
+
+def _out_of_sight(book: Book, run: Run, legs: tuple[Leg, ...], seeds: tuple[Seed, ...]) -> tuple[Seed, ...]:
+    """Empty seeds, on the frame that a leg is gone on from, of the objects that are followed and not seen there.
+
+    Without them they would not be part of the rest, or join it again with what an earlier run left.
+    """
+    if not legs or legs[0] in run.legs:
+        return ()
+    frame_index, joined = run.frames[-1]
+    there = {s.obj_id for s in seeds if s.frame_index == frame_index}
+    versions = ((i, book.results.visible(i, frame_index)) for i in joined if i not in there)
+    return tuple(Seed(frame_index, i, v.result.rle, False) for i, v in versions if v and v.result.box is None)
 
 
 def _follows(book: Book, everything: bool, chosen: tuple[int, ...]) -> tuple[Follow, ...]:

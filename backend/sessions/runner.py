@@ -155,19 +155,39 @@ class Runner:
 
     @property
     def resumable(self) -> bool:
-        """Whether the last run did not come to its end, and nothing has changed the session since."""
-        run, newest = self.run, self._book.log.newest()
-        return bool(run and newest and newest.seq == run.seq and not run.active and run.state != "complete")
+        """Whether the last run on record did not come to its end, and nothing has changed the session since."""
+        newest, seq = self._book.log.newest(), self._last_seq
+        if newest is None or newest.seq != seq or (self.run and self.run.active):
+            return False
+        return self.state_of(seq) != "complete"
+
+    @property
+    def _last_seq(self) -> int | None:
+        return max(self._book.records.runs(), default=None)
+
+    def state_of(self, seq: int) -> RunState:
+        """How the propagation of that edit stands, or how it ended."""
+        if self.run and self.run.seq == seq:
+            return self.run.state
+        state = self._book.records.runs()[seq].state
+        return "interrupted" if state in ("queued", "running") else state
 
     def restore(self) -> None:
         """Take the last run from the records, as after a restart."""
-        seq = max(self._book.records.runs(), default=None)
-        if self.run is not None or seq is None:
-            return
+        if self.run is None and self._last_seq is not None:
+            self.run = self._recalled(self._last_seq)
+
+    def settle(self) -> None:
+        """The log has changed: where the last run's edit was dropped, the one before it is the last."""
+        if self.run and not self.run.active and self.run.seq not in self._book.records.runs():
+            self.run = None
+            self.restore()
+
+    def _recalled(self, seq: int) -> Run | None:
         record = self._book.records.runs()[seq]
         action = next((e.action for e in self._book.log.edits if e.seq == seq), None)
         if not isinstance(action, PropagateAction):
-            return
+            return None
         run = Run(
             action.run_id,
             seq,
@@ -181,13 +201,11 @@ class Runner:
         )
         run.frames = list(self._book.records.steps(seq))
         run.error, run.code = record.error, record.code
-        state = record.state
-        if state in ("running", "queued"):
-            state = "complete" if run.done == run.total else "interrupted"
+        state = self.state_of(seq)
         if state == "interrupted":
             run.error, run.code = interruption(run)
         run.end(state)
-        self.run = run
+        return run
 
     def cancel(self) -> Future[None]:
         """End the run that is going on, if any; the future is done when it has ended."""
@@ -304,6 +322,7 @@ class Runner:
             # What could not be entered is found out again after a restart, as "interrupted".
             self._book.log.changed()
             run.end(state)
+            self.settle()
             self._queue.release(op)
 
         self._journal.enter(lambda: changes, done)

@@ -25,7 +25,7 @@ import numpy as np
 
 from backend.domain import FrameResult, ObjectInfo, Video
 from backend.engines.base import FrameSource
-from backend.errors import Conflict, EngineError, InvalidInput, NotFound, ServiceError
+from backend.errors import Conflict, EngineError, InvalidInput, NotFound, ServiceError, StorageUnavailable
 from backend.exports import registry as exports
 from backend.masks import decode
 from backend.masks.overlay import Layer, draw
@@ -57,6 +57,8 @@ EXPORTS = "export-"
 """How the folders of exports begin."""
 EXPORT_SECONDS = 3600.0
 """How long an export that was handed to Gradio is kept."""
+MEND_SECONDS = 1.0
+"""How often a data folder that could not be read is tried again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,25 +98,58 @@ class Service:
         self._passing = MemoryStore()
         """Sessions of single calls, which nobody can ask for again."""
         self._clock = clock
-        self._began = self._store.clock - clock()
+        self._began = -clock()
         self._lock = threading.Lock()
         self._sessions: dict[str, Session] = {}
         self._leaving: list[tuple[float, Path]] = []
         self._capacity = Capacity(settings.max_concurrent_sessions, self._all, pool, self._budget)
         self._sweeper = Sweeper(self.sweep, settings.session_cleanup_interval_seconds)
+        self._mender = Sweeper(self._mend, MEND_SECONDS)
         self._started = time.monotonic()
-        self._restore()
+        self._restored = False
+        """Whether it is known which sessions there are."""
+        if not self._restore():
+            self._mender.start()
 
     def _now(self) -> float:
         """The server's own time: how many seconds it ran, earlier processes included."""
         return self._began + self._clock()
 
-    def _restore(self) -> None:
-        for row in self._store.sessions():
+    def _restore(self) -> bool:
+        """Take in what earlier processes stored.
+
+        Returns:
+            False where it can't be read yet. Until then no session is begun and nothing is swept:
+            what looks like nobody's may be somebody's.
+
+        Raises:
+            StorageUnavailable: a newer version of the program wrote it.
+        """
+        try:
+            rows = self._store.sessions()
+        except StorageUnavailable as error:
+            if error.code == "newer_database":
+                raise
+            return False
+        self._began = self._store.clock - self._clock()
+        for row in rows:
             session = self._session(row, self._store)
             session.dormant()
-            self._sessions[row.id] = session
+            with self._lock:
+                self._sessions[row.id] = session
             self._take_place(session)
+        self._restored = True
+        return True
+
+    def _mend(self) -> None:
+        """Try once more to read what is stored."""
+        if not self._restored and self._restore():
+            log.info("The data folder can be used again.")
+            self.library.sweep(starting=True)
+
+    def _check_restored(self) -> None:
+        if not self._restored:
+            raise StorageUnavailable("The server can't use its data folder. Try again later.")
 
     def _take_place(self, session: Session) -> None:
         """Keep a stored session's video, and its wish for GPUs as far as they are there still."""
@@ -135,7 +170,8 @@ class Service:
         return Session(row, records, self.pool, write, self._capacity.admit, self._now, kept)
 
     def start(self) -> None:
-        self.library.sweep(starting=True)
+        if self._restored:
+            self.library.sweep(starting=True)
         for left in self.settings.outputs.glob(f"{EXPORTS}*"):
             shutil.rmtree(left, ignore_errors=True)
         confined.SPARE.keep()
@@ -150,6 +186,7 @@ class Service:
     def suspend(self) -> None:
         """`stop`, but for the pool. Idempotent."""
         self._sweeper.stop()
+        self._mender.stop()
         self._note_use()
         for session in self._all():
             session.close("interrupted")
@@ -170,7 +207,12 @@ class Service:
     def upload(
         self, source: BinaryIO | Path, name: str, owner: str, fps: Fraction | None = None, passing: bool = False
     ) -> Video:
-        """Store an upload; see `Library.add_file`."""
+        """Store an upload; see `Library.add_file`.
+
+        Raises:
+            StorageUnavailable: nothing can be kept.
+        """
+        self._check_restored()
         return self.library.add_file(source, name, owner, fps, passing=passing)
 
     def start_session(
@@ -206,6 +248,8 @@ class Service:
                 "session_id_not_allowed",
             )
         session_id = session_id or secrets.token_urlsafe(16)
+        if not passing:
+            self._check_restored()
         with self._lock:
             if session_id in self._sessions:
                 raise Conflict(f"There is a session “{session_id}” already.", "session_exists")
@@ -247,6 +291,7 @@ class Service:
             TooMany: the owner has too many sessions (`session_quota`).
             StorageUnavailable: it can't be kept.
         """
+        self._check_restored()
         most = self.library.limits.max_bytes
         with self._lock:
             self._check_quota(owner)
@@ -307,15 +352,22 @@ class Service:
     def _find(self, session_id: str, owner: str) -> Session:
         with self._lock:
             session = self._sessions.get(session_id)
+        if session is None:
+            self._check_restored()
         if session is None or not may_open(owner, session.owner) or session.closed:
             raise _unknown()
         session.touch()
         return session
 
     def list_sessions(self, owner: str) -> list[Session]:
-        """The owner's sessions, oldest first. Tickets list nothing."""
+        """The owner's sessions, oldest first. Tickets list nothing.
+
+        Raises:
+            StorageUnavailable: it is not known yet which there are.
+        """
         if is_ticket(owner):
             return []
+        self._check_restored()
         return sorted((s for s in self._all() if s.owner == owner and not s.closed), key=lambda s: s.created_at)
 
     def close(self, session_id: str, owner: str) -> int:
@@ -370,11 +422,14 @@ class Service:
                 session.park()
                 session.unload()
         self._note_use()
-        self.library.sweep(self.settings.session_retention_seconds)
+        if self._restored:
+            self.library.sweep(self.settings.session_retention_seconds)
         self._discard(EXPORT_SECONDS)
         return gone
 
     def _note_use(self) -> None:
+        if not self._restored:
+            return
         used = {session.id: session.used for session in self._all()}
         self._store.note_use(self._now(), used, lambda error: None)
 

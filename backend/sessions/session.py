@@ -169,18 +169,15 @@ class Session:
     @property
     def interrupted(self) -> bool:
         """Whether the server's end cut its last propagation off, and nothing has changed it since."""
-        if self.run is not None:
-            return self.run.state == "interrupted" and self._runner.resumable
-        newest = self.log.newest()
-        record = self.book.records.runs().get(newest.seq) if newest else None
-        return record is not None and record.state in ("running", "queued")
+        newest, runs = self.log.newest(), self.book.records.runs()
+        # One that was begun later counts although it was undone.
+        return (
+            newest is not None and newest.seq == max(runs, default=None) and self.run_state(newest.seq) == "interrupted"
+        )
 
     def run_state(self, seq: int) -> RunState:
         """How the propagation of that edit stands, or how it ended."""
-        if self.run and self.run.seq == seq:
-            return self.run.state
-        state = self.book.records.runs()[seq].state
-        return "interrupted" if state in ("queued", "running") else state
+        return self._runner.state_of(seq)
 
     def touch(self) -> None:
         """Say that somebody uses the session."""
@@ -251,7 +248,7 @@ class Session:
             return self.log.appended(RenameAction(obj_id, name, label, color))[1]
 
         def done(error: ServiceError | None) -> None:
-            self.log.changed()
+            self._changed()
             if error is not None:
                 out.set_exception(error)
                 return
@@ -349,6 +346,10 @@ class Session:
         self.touch()
         self.changes.ring()
 
+    def _changed(self) -> None:
+        self.log.changed()
+        self._runner.settle()
+
     def _check_open(self) -> None:
         if self.closed:
             raise closed_error()
@@ -401,7 +402,7 @@ class Session:
             return out
 
         def done(error: ServiceError | None) -> None:
-            self.log.changed()
+            self._changed()
             if error is None:
                 then(values[0])
             elif values:

@@ -13,7 +13,7 @@ import queue
 import sqlite3
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
@@ -46,9 +46,6 @@ log = logging.getLogger(__name__)
 FILE = "sessions.sqlite3"
 MOST_AT_ONCE = 200
 """Writes that share a commit at most."""
-RETRY_SECONDS = 1.0
-"""How long to wait at least before a database that could not be opened is tried again."""
-
 Work = Callable[[sqlite3.Connection], None]
 
 
@@ -89,15 +86,8 @@ class SqliteStore:
         self._reading = threading.Lock()
         self._reader: sqlite3.Connection | None = None
         self._writer: sqlite3.Connection | None = None
-        self._rows: list[SessionRow] = []
+        self._rows: list[SessionRow] | None = None
         self.clock = 0.0
-        try:
-            self._writer = self._connect()
-            self._rows = list(self._read_rows(self._writer))
-            (self.clock,) = self._writer.execute("SELECT clock FROM server").fetchone()
-        except (sqlite3.Error, OSError) as error:
-            log.error("The data folder %s can't be used: %s", folder, error)
-            self._writer = None
         self._thread = threading.Thread(target=self._work, name="store", daemon=True)
         self._thread.start()
 
@@ -119,6 +109,15 @@ class SqliteStore:
     # --- reading ---------------------------------------------------------------------------------
 
     def sessions(self) -> list[SessionRow]:
+        if self._rows is None:
+            try:
+                with contextlib.closing(self._connect()) as database:
+                    rows = list(self._read_rows(database))
+                    (self.clock,) = database.execute("SELECT clock FROM server").fetchone()
+            except (sqlite3.Error, OSError) as error:
+                log.error("The data folder %s can't be used: %s", self._folder, error)
+                raise StorageUnavailable("The server can't read its data folder. Try again later.") from error
+            self._rows = rows
         return self._rows
 
     def _read_rows(self, database: sqlite3.Connection) -> Iterator[SessionRow]:
@@ -271,6 +270,14 @@ class _Loader:
             out.births[_int(obj_id)] = Birth(_int(seq), ObjectInfo(_int(obj_id), str(name), str(label), str(color)))
         for run in self._runs(read(f"SELECT {_RUN} FROM runs {mine} ORDER BY seq", self._id)):
             out.runs[run.seq] = run
+        cut_off = [run for run in out.runs.values() if run.state in ("queued", "running")]
+        if cut_off:
+            # Nothing runs in a session that is read: a process ended before it could say how the run did.
+            counts = read(f"SELECT seq, count(*) FROM steps {mine} GROUP BY seq", self._id)
+            steps = {_int(seq): _int(count) for seq, count in counts}
+            for run in cut_off:
+                whole = steps.get(run.seq, 0) == sum(len(leg.frames) for leg in run.legs)
+                out.runs[run.seq] = replace(run, state="complete" if whole else "interrupted")
         query = "SELECT undone, next_seq, next_obj_id FROM sessions WHERE id = ?"
         for undone, next_seq, next_obj_id in read(query, self._id):
             out.undone, out.next_seq, out.next_obj_id = _int(undone), _int(next_seq), _int(next_obj_id)

@@ -321,7 +321,11 @@ class Store(Protocol):
     """Where sessions are kept. What is written is on record once `on_stored` was called without an error."""
 
     def sessions(self) -> list[SessionRow]:
-        """Those that there were when the store was opened, oldest first."""
+        """Those that there were when the store was first read, oldest first.
+
+        Raises:
+            StorageUnavailable: it can't be read; it may be tried again.
+        """
         ...
 
     def loader(self, session_id: str) -> Loader | None: ...
@@ -331,7 +335,7 @@ class Store(Protocol):
 
     @property
     def clock(self) -> float:
-        """The server's own time when the store was last told of it, in seconds."""
+        """The server's own time when the store was last told of it, in seconds; known with its sessions."""
         ...
 
     def note_use(self, clock: float, used: Mapping[str, float], on_stored: OnStored) -> None:

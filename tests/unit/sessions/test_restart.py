@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import sqlite3
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -192,6 +194,26 @@ def test_an_interrupted_propagation_shows_where_it_stopped_and_goes_on_from_ther
     assert caught.value.code == "nothing_to_resume"
 
 
+def test_a_propagation_whose_end_was_not_written_is_complete_for_good_if_all_its_frames_are_there(
+    begin, clip, tmp_path
+):
+    service = begin()
+    session = service.start_session(service.upload(clip, "a.mp4", ME), ME, "mine")
+    prompt(session)
+    propagate(session)
+    cut_off(service)
+    service._store.close()
+    with contextlib.closing(sqlite3.connect(tmp_path / "data" / FILE)) as database, database:
+        database.execute("UPDATE runs SET state = 'running'")
+    later = begin()
+    (listed,) = later.list_sessions(ME)
+    assert listed.status == "parked"
+    again = later.get("mine", ME)
+    assert again.run.state == "complete"
+    propagate(again)
+    assert [e.get("outcome") for e in wire.log_out(again)["edits"]] == [None, "complete", "complete"]
+
+
 def test_an_interrupted_propagation_can_be_undone_or_left_as_it_is(begin, clip, slow_pool):
     service = begin(pool=slow_pool)
     video = service.upload(clip, "a.mp4", ME)
@@ -212,6 +234,72 @@ def test_an_interrupted_propagation_can_be_undone_or_left_as_it_is(begin, clip, 
         done(left.propagate(PropagateRequest(resume=True)))
     edits = wire.log_out(left)["edits"]
     assert [e.get("outcome") for e in edits] == [None, "interrupted", None]
+
+
+def test_an_object_that_had_left_the_picture_is_still_part_of_a_propagation_that_goes_on(begin, clip, slow_pool):
+    service = begin(pool=slow_pool)
+    video = service.upload(clip, "a.mp4", ME)
+    leaving = Points(((0.93, 0.5),), (1,))
+    whole = service.start_session(video, ME, "whole")
+    cut = service.start_session(video, ME, "cut")
+    for session in (whole, cut):
+        # What an earlier propagation left further on is no reason to join again.
+        prompt(session, 10, leaving)
+        propagate(session, direction="backward", max_frames=3)
+        prompt(session, 0, leaving, obj_id=1)
+        prompt(session, 0)
+    propagate(whole, direction="forward", start_frame_index=0)
+    run = done(cut.propagate(PropagateRequest("forward", 0)))
+    frames_of(cut, 8)
+    cut_off(service)
+
+    later = begin(pool=slow_pool)
+    again = later.get("cut", ME)
+    assert 8 <= again.run.done < 12
+    (gone,) = [o for o in again.results.frame(7).objects if o.obj_id == 1]
+    assert gone.box is None
+    done(again.propagate(PropagateRequest(resume=True)))
+    frames_of(again)
+    assert again.run.id == run.id
+    assert stored(again) == stored(later.get("whole", ME))
+
+
+def test_a_session_is_listed_as_it_is_once_it_is_read(begin, clip, slow_pool):
+    service = begin(pool=slow_pool)
+    session = service.start_session(service.upload(clip, "a.mp4", ME), ME, "mine")
+    prompt(session)
+    done(session.propagate(PropagateRequest(direction="forward")))
+    frames_of(session, 2)
+    cut_off(service)
+    service = begin(pool=slow_pool)
+    session = service.get("mine", ME)
+    propagate(session, direction="forward", max_frames=2)
+    done(session.undo())
+    cut_off(service)
+    later = begin(pool=slow_pool)
+    (listed,) = later.list_sessions(ME)
+    before = listed.status
+    assert later.get("mine", ME).status == before == "parked"
+    with pytest.raises(Conflict):
+        done(listed.propagate(PropagateRequest(resume=True)))
+
+
+def test_a_later_propagation_that_was_dropped_does_not_keep_one_from_going_on(begin, clip, slow_pool):
+    session = (service := begin(pool=slow_pool)).start_session(service.upload(clip, "a.mp4", ME), ME)
+    prompt(session, 0)
+    run = done(session.propagate(PropagateRequest(direction="forward")))
+    frames_of(session, 3)
+    done(session.cancel())
+    propagate(session, direction="backward", start_frame_index=0)
+    done(session.undo())
+    with pytest.raises(Conflict):
+        done(session.propagate(PropagateRequest(resume=True)))
+    # Overwrites what could be redone.
+    done(session.rename(1, "Ball", None, None))
+    assert session.resumable
+    resumed = done(session.propagate(PropagateRequest(resume=True)))
+    assert resumed.id == run.id
+    assert [frame for _, frame in frames_of(session)] == list(range(12))
 
 
 def test_a_cancelled_propagation_goes_on_where_it_was_stopped(begin, clip, slow_pool):
@@ -373,17 +461,50 @@ def test_nothing_is_seen_before_it_is_stored_and_nobody_waits_on_a_thread(held, 
     assert done(renamed).name == "Ball"
 
 
-def test_a_folder_that_cannot_be_written_is_said_and_may_be_mended(begin, tmp_path, clip):
-    data = tmp_path / "data"
-    data.mkdir()
-    (data / FILE).mkdir()
+@pytest.fixture
+def locked(begin, tmp_path, clip) -> Path:
+    """A data folder with a session on a video of its own, and no database to be opened: it was put there."""
     service = begin()
-    video = service.upload(clip, "a.mp4", ME)
-    with pytest.raises(StorageUnavailable):
-        service.start_session(video, ME, "mine")
-    assert service.list_sessions(ME) == []
-    (data / FILE).rmdir()
-    prompt(service.start_session(video, ME, "mine"))
+    video = service.upload(clip, "a.mp4", ME, passing=True)
+    prompt(service.start_session(video, ME, "mine", keep_video=False))
+    cut_off(service)
+    service._store.close()
+    (tmp_path / "data" / FILE).rename(tmp_path / "away")
+    (tmp_path / "data" / FILE).mkdir()
+    return tmp_path / "away"
+
+
+def test_a_folder_that_cannot_be_read_at_the_start_is_said_and_may_be_mended(begin, tmp_path, clip, locked):
+    service = begin()
+    refused = (
+        lambda: service.get("mine", ME),
+        lambda: service.list_sessions(ME),
+        lambda: service.upload(clip, "a.mp4", ME),
+        lambda: service.close("mine", ME),
+    )
+    for attempt in refused:
+        with pytest.raises(StorageUnavailable):
+            attempt()
+    (tmp_path / "data" / FILE).rmdir()
+    locked.rename(tmp_path / "data" / FILE)
+    until = time.monotonic() + 30
+    while not service._restored:
+        assert time.monotonic() < until
+        threading.Event().wait(0.05)
+    assert prompt(service.get("mine", ME)).objects[0].obj_id == 2
+
+
+def test_nothing_is_swept_while_it_is_not_known_whose_it_is(begin, tmp_path, clip, locked):
+    service = begin()
+    service.pool = Pool([])
+    service.start()
+    service.sweep()
+    (tmp_path / "data" / FILE).rmdir()
+    locked.rename(tmp_path / "data" / FILE)
+    service.suspend()
+    session = begin().get("mine", ME)
+    assert session.video.path.exists()
+    assert prompt(session, 1).objects[0].obj_id == 2
 
 
 def test_a_newer_database_is_left_alone(begin, tmp_path, clip):
