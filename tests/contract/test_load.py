@@ -10,6 +10,7 @@ import pytest
 
 from benchmarks.load.plan import Plan
 from benchmarks.load.run import run
+from tests.report import record
 
 
 @pytest.mark.slow
@@ -37,8 +38,19 @@ def test_how_late_the_event_loop_is_is_in_the_metrics(http: httpx.Client):
 
 @pytest.mark.long
 def test_the_load_of_the_contract():
-    report = run(Plan(sessions=50, workers=4, step_ms=33, seconds=120, frames=60))
+    report = run(Plan(sessions=50, workers=4, step_ms=33, seconds=1800, frames=60))
     print("\n".join(report.lines()))
+    step = report.plan.step_ms
+    record(
+        "load_of_50_sessions_on_4_workers",
+        seconds=report.plan.seconds,
+        frames_streamed=report.tally.frames,
+        mistakes=len(report.tally.mistakes),
+        click_wait_in_steps_p95=round(report.waits.at(0.95) / step, 2),
+        event_loop_late_ms_p95=round(report.late.at(0.95), 1),
+        event_loop_late_ms_most=round(report.late.at(1.0), 1),
+        **{f"{m.name.replace(' ', '_')}_mb_a_minute": round(m.slope, 2) for m in report.memory},
+    )
     assert report.tally.mistakes == []
     for memory in report.memory:
         assert memory.slope < 10, f"{memory.name}: {memory.slope:.1f} MB a minute"

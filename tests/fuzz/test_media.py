@@ -16,6 +16,7 @@ from backend.media.archive import unpack_frames
 from backend.media.probe import probe
 from tests.fuzz.prober import LIMITS, Prober
 from tests.media_files import encode, frame_zip, picture_bytes
+from tests.report import record
 
 SMALL = (64, 48)
 Mutation = tuple[str, float, bytes]
@@ -129,6 +130,7 @@ def fuzz_zips(count: int, files: dict[str, bytes], folder: Path, prober: Prober)
 
 def judge(prober: Prober, tried: int, wanted: int, folder: Path) -> None:
     print(f"{tried} files: {dict(prober.outcomes)}")
+    record("mutated_media_files", inputs=tried, read=prober.outcomes["found"], killed_the_probe=len(prober.deadly))
     assert tried >= wanted
     # The mutations are neither harmless nor all fatal.
     assert prober.outcomes["found"] > wanted / 100
@@ -155,6 +157,7 @@ def test_a_great_many_mutated_files_are_read_or_refused(files: dict[str, bytes],
 def test_mutated_zips_stay_in_their_folder(files: dict[str, bytes], tmp_path: Path, prober: Prober):
     tried, outcomes = fuzz_zips(500, files, tmp_path, prober)
     print(f"{tried} zips: {dict(outcomes)}")
+    record("mutated_zips", inputs=tried, read=outcomes["found"])
     assert tried >= 500
     assert outcomes["found"] > 5
     assert outcomes["InvalidMedia"] > 5
@@ -164,6 +167,7 @@ def test_mutated_zips_stay_in_their_folder(files: dict[str, bytes], tmp_path: Pa
 def test_a_great_many_mutated_zips_stay_in_their_folder(files: dict[str, bytes], tmp_path: Path, prober: Prober):
     tried, outcomes = fuzz_zips(10_000, files, tmp_path, prober)
     print(f"{tried} zips: {dict(outcomes)}")
+    record("mutated_zips", inputs=tried, read=outcomes["found"])
     assert tried >= 10_000
     assert outcomes["found"] > 100
 

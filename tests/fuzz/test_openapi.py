@@ -8,6 +8,7 @@ import pytest
 
 from tests.clips import write_clip
 from tests.fuzz import openapi
+from tests.report import record
 from tests.server import running_server
 
 REACHED = {
@@ -67,6 +68,7 @@ def judge(report: openapi.Report, wanted: int) -> None:
     assert set(report.checks) == CHECKS
     errors = {key: count for key, count in report.requests.items() if key[1] >= 500 and key[1] != 501}
     assert not errors
+    record("schemathesis", requests=report.total, server_errors=sum(errors.values()), checks=len(report.checks))
     routes = report.by_route()
     documented = {route for route in routes if set(routes[route]) != {405}}
     assert documented == REACHED | REFUSED

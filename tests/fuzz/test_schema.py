@@ -22,6 +22,7 @@ from backend.sessions.ranges import legs
 from backend.sessions.start import frame_rate
 from backend.sessions.wire import prompts_in
 from tests.fuzz.counting import feed
+from tests.report import record
 
 VIDEO = Video("v", Path("v.mp4"), "v.mp4", 7, 5, Fraction(24), 12, 0.5)
 BODIES = (
@@ -174,6 +175,7 @@ def fuzz(count: int) -> tuple[int, Counter[str]]:
 def test_any_json_fits_a_body_or_is_refused():
     tried, fitted = fuzz(4_000)
     print(f"{tried} bodies and prompts; those that fit: {dict(fitted)}")
+    record("bodies_and_prompts_of_arbitrary_json", inputs=tried, accepted=sum(fitted.values()))
     assert tried >= 4_000
     assert len(fitted) == len(BODIES)
 
@@ -182,6 +184,7 @@ def test_any_json_fits_a_body_or_is_refused():
 def test_a_great_many_bodies_fit_or_are_refused():
     tried, fitted = fuzz(80_000)
     print(f"{tried} bodies and prompts; those that fit: {dict(fitted)}")
+    record("bodies_and_prompts_of_arbitrary_json", inputs=tried, accepted=sum(fitted.values()))
     assert tried >= 80_000
     assert len(fitted) == len(BODIES)
 

@@ -34,6 +34,7 @@ from backend.sessions.service import Service
 from backend.workers.pool import Pool
 from tests.conftest import make_settings
 from tests.fuzz.model import FRAMES, HEIGHT, WIDTH, Entry, Masks, Model
+from tests.report import record
 
 frames = st.integers(0, FRAMES - 1)
 places = st.floats(0.05, 0.95)
@@ -320,6 +321,7 @@ def run_machine(pool: Pool, clip: Path, examples: int, steps: int) -> int:
         ),
     )
     print(f"{SessionMachine.steps} steps")
+    record("session_against_its_model", steps=SessionMachine.steps)
     return SessionMachine.steps
 
 

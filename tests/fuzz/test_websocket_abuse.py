@@ -19,6 +19,7 @@ from backend.masks import encode
 from tests.clips import write_clip
 from tests.fuzz.counting import feed
 from tests.fuzz.sockets import BINARY, CLOSE, CONTINUATION, PING, PONG, TEXT, Process, RawSocket, frame
+from tests.report import record
 from tests.server import running_server
 
 SILENCE = 3.0
@@ -376,6 +377,7 @@ def chat(server: str, http: httpx.Client, count: int) -> int:
 def test_any_talk_ends_with_a_known_code(server: str, http: httpx.Client):
     tried = chat(server, http, 400)
     print(f"{tried} conversations")
+    record("websocket_conversations", inputs=tried)
     assert tried >= 400
 
 
@@ -383,6 +385,7 @@ def test_any_talk_ends_with_a_known_code(server: str, http: httpx.Client):
 def test_a_great_deal_of_talk_ends_with_known_codes(server: str, http: httpx.Client):
     tried = chat(server, http, 10_000)
     print(f"{tried} conversations")
+    record("websocket_conversations", inputs=tried)
     assert tried >= 10_000
 
 
