@@ -82,9 +82,10 @@ class _Unpicklable(EngineError):
 
 def _write_noise() -> None:
     """Write into the pipe to the service what is no message, as a library might that mistakes it for its own."""
-    for fd in range(3, 256):
+    # The pipe's number is as high as the files that the service had open.
+    for fd in sorted(int(name) for name in os.listdir("/proc/self/fd")):
         try:
-            if stat.S_ISSOCK(os.fstat(fd).st_mode):
+            if fd > 2 and stat.S_ISSOCK(os.fstat(fd).st_mode):
                 # A message of 5 bytes, by its length.
                 os.write(fd, b"\0\0\0\5noise")
         except OSError:

@@ -79,7 +79,7 @@ def service(tmp_path: Path, pool: Pool) -> Iterator[Service]:
     yield service
     for session in service.list_sessions(LOCAL_OWNER):
         service.close(session.id, LOCAL_OWNER)
-    service.frames.close()
+    service.suspend()
 
 
 @pytest.fixture
