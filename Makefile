@@ -6,6 +6,8 @@
 
 VENV ?= .venv
 BIN := $(VENV)/bin
+# Processes that tests run in at once. Most of a test's time it waits for a server or a browser.
+JOBS ?= 2
 INSTALLED := $(VENV)/.installed
 TEST_INSTALLED := $(VENV)/.installed-for-tests
 MODELS := $(VENV)-models
@@ -45,7 +47,7 @@ $(TEST_INSTALLED): $(INSTALLED)
 
 test: lint
 	@sh .ci/browser $(BIN)/python
-	$(BIN)/python -m pytest -m "not long" $(ARGS)
+	$(BIN)/python -m pytest -m "not long" -n $(JOBS) --dist loadgroup $(ARGS)
 
 test-long: lint
 	@sh .ci/browser $(BIN)/python

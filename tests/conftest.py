@@ -15,6 +15,18 @@ from backend.workers.pool import Pool
 from tests.clips import write_clip
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What is dear to build, an engine or a file's servers, is built in one of the processes only."""
+    for item in items:
+        file = item.nodeid.partition("::")[0]
+        case = (
+            item.callspec.params.get("case")
+            if isinstance(item, pytest.Function) and hasattr(item, "callspec")
+            else None
+        )
+        item.add_marker(pytest.mark.xdist_group(str(case) if case and "contract/engines" in file else file))
+
+
 def make_settings(tmp_path: Path, **changes: object) -> Settings:
     """Settings of a test: everything in its own folder, nothing from the environment's `.env`."""
     values = {"data_dir": tmp_path / "data", "video_roots": [tmp_path / "videos"], "engine": "fake", **changes}

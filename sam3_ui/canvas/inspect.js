@@ -10,6 +10,9 @@ export function mountInspection(app) {
   window.__sam3 = Object.freeze({
     /** A copy of the page's state. */
     state: () => structuredClone(Object.fromEntries(Object.entries(state).map(([k, v]) => [k, plain(v)]))),
+    /** The frame on the canvas and the one under the playhead, at no cost. */
+    shown: () => state.shown,
+    frame: () => state.frame,
     /** A point of the frame (normalised) in the window's pixels. */
     toClient(x, y) {
       const [px, py] = app.stage.project(x, y);
