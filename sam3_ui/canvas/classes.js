@@ -55,7 +55,7 @@ export function mountClasses(app) {
     owner = id;
     menu = document.createElement("div");
     menu.classList.add("classes");
-    menu.innerHTML = '<input class="new" maxlength="80" placeholder="Class" aria-label="Class to choose or add" autocomplete="off" spellcheck="false"><div class="cls"></div>';
+    menu.innerHTML = '<input class="new" maxlength="80" placeholder="Find or add a class" aria-label="Class to choose or add" autocomplete="off" spellcheck="false"><div class="cls"></div>';
     const field = menu.querySelector("input.new");
     menu.addEventListener("input", (event) => event.target === field && draw());
     field.addEventListener("keydown", (event) => {

@@ -52,13 +52,16 @@ export function createLanes(app, heads, rows, at) {
     return `<div class="ln ${on ? "on" : ""} ${isVisible(state, o.id) ? "" : "off"}" data-id="${o.id}" data-key="ln${o.id}"><div>${html}${marks(o)}</div></div>`;
   }
 
-  const approved = (o) =>
-    (o.approved ?? [])
-      .map((r) => {
-        const place = at.span(...r);
-        return place ? `<div class="okd" style="${place}" title="Approved: ${spanText(r)}">${icon("check")}</div>` : "";
-      })
-      .join("");
+  const all = (o) => o.computed.length > 0 && !minus(o.computed, o.approved ?? []).length;
+
+  function approved(o) {
+    const whole = all(o); // its head has the tick
+    const line = ([a, b]) => {
+      const place = at.span(a, b);
+      return place ? `<div class="okd" style="${place}" title="Approved: ${spanText([a, b])}">${whole ? "" : icon("check")}</div>` : "";
+    };
+    return (o.approved ?? []).map(line).join("");
+  }
 
   function problems(o) {
     const mine = state.problems.filter((p) => p.obj_id === o.id);
@@ -89,8 +92,7 @@ export function createLanes(app, heads, rows, at) {
 
   function head(o) {
     const on = o.id === state.selected;
-    const ok = (o.approved ?? []).length && !minus(o.computed, o.approved).length;
-    return `<button class="lh ${on ? "on" : ""} ${isVisible(state, o.id) ? "" : "off"}" data-do="select" data-id="${o.id}" data-key="lh${o.id}">${chip(o, "m")}<span class="clip grow">${esc(o.name)}</span>${ok ? `<span class="mk" title="Approved">${icon("check")}</span>` : ""}</button>`;
+    return `<button class="lh ${on ? "on" : ""} ${isVisible(state, o.id) ? "" : "off"}" data-do="select" data-id="${o.id}" data-key="lh${o.id}">${chip(o, "m")}<span class="clip grow">${esc(o.name)}</span>${all(o) ? `<span class="mk" title="Approved">${icon("check")}</span>` : ""}</button>`;
   }
 
   return {

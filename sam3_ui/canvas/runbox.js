@@ -18,7 +18,7 @@ export function mountRunBox(app) {
     };
     const seconds = state.rate ? work.frames / state.rate : null;
     const kept = work.approved ? `${count(work.approved, "approved frame")} stay${work.approved === 1 ? "s" : ""} as ${work.approved === 1 ? "it is" : "they are"}` : "";
-    const under = work.reason || kept || (work.done && !state.range ? "Everything is up to date" : seconds ? `About ${duration(seconds)} at ${state.rate.toFixed(1)} frames/s` : "Masks appear as they are computed");
+    const under = work.reason || (work.done && !state.range ? "Everything is up to date" : kept ? kept : seconds ? `About ${duration(seconds)} at ${state.rate.toFixed(1)} frames/s` : "Masks appear as they are computed");
     const end = (state.info?.total_frames ?? 1) - 1;
     return `<div class="sh">Propagate<span class="grow"></span>${state.range ? `<button class="ib" data-do="wholeRange" title="Back to the page's own range" aria-label="Reset the range">${icon("reset", "s")}</button>` : ""}</div><div class="runb">
       <div class="seg" role="radiogroup" aria-label="Direction">${way("backward", "Back", "left")}${way("both", "Both", "both")}${way("forward", "Forward", "right")}</div>
