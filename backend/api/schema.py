@@ -128,6 +128,16 @@ class ObjectBody(Body):
     color: str | None = Field(default=None, description="#rrggbb", json_schema_extra={"pattern": "^#[0-9a-fA-F]{6}$"})
 
 
+class ApproveBody(Body):
+    start: Whole | None = Field(
+        default=None, description="the first frame; default: the video's", json_schema_extra=FRAME
+    )
+    stop: Whole | None = Field(
+        default=None, description="the last frame; default: the video's", json_schema_extra=FRAME
+    )
+    approved: Flag = Field(default=True, description="false: take it back")
+
+
 class ImageBody(Body):
     image: str = Field(description="base64, with or without a data-URL head")
     prompts: list[PromptItem] = Field(min_length=1, max_length=256)
@@ -320,6 +330,7 @@ class ObjectStatus(ObjectReply):
     frames: list[list[int]]
     computed: list[list[int]]
     stale: list[list[int]]
+    approved: list[list[int]] = Field(description="frames that a person said are right: no propagation changes them")
     prompts: list[dict[str, Any]]
     score: float
 
@@ -369,6 +380,11 @@ class Stepped(BaseModel):
     obj_ids: list[int]
     undone: dict[str, Any] | None = None
     redone: dict[str, Any] | None = None
+
+
+class Approved(Stepped):
+    obj_id: int
+    approved: list[list[int]] = Field(description="all approved frames of the object, as [from, to], ends inclusive")
 
 
 class Cancelled(BaseModel):

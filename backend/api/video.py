@@ -248,6 +248,19 @@ async def change_object(
     return s.ObjectReply(**renamed)
 
 
+@router.post("/session/{session_id}/object/{obj_id}/approve", response_model_exclude_unset=True)
+async def approve_object(
+    service: ServiceDep, owner: OwnerDep, session_id: SessionId, obj_id: ObjId, body: s.ApproveBody | None = None
+) -> s.Approved:
+    """Say that an object's masks on a span are right, or take it back: propagations leave approved ones untouched.
+
+    Only frames on which the object is computed count. Can be undone.
+    """
+    body = body or s.ApproveBody()
+    asked = (body.start, body.stop, body.approved)
+    return s.Approved(**await operations.approve(service, owner, session_id, obj_id, *asked))
+
+
 @router.delete("/session/{session_id}/object/{obj_id}")
 async def remove_object(service: ServiceDep, owner: OwnerDep, session_id: SessionId, obj_id: ObjId) -> s.Removed:
     return s.Removed(**await operations.remove(service, owner, session_id, obj_id))

@@ -87,6 +87,21 @@ async def rename(
     return wire.info_out(await asyncio.wrap_future(renaming))
 
 
+async def approve(
+    service: Service,
+    owner: str,
+    session_id: str,
+    obj_id: int,
+    start: int | None = None,
+    stop: int | None = None,
+    approved: bool = True,
+) -> Json:
+    session = await service.opened(session_id, owner)
+    frames = await asyncio.wrap_future(await asyncio.to_thread(session.approve, obj_id, start, stop, bool(approved)))
+    after = await asyncio.to_thread(wire.stepped_out, session)
+    return after | {"obj_id": obj_id, "approved": wire.stretches_out(frames)}
+
+
 async def reset(service: Service, owner: str, session_id: str) -> Json:
     session = await service.opened(session_id, owner)
     count = await asyncio.wrap_future(await asyncio.to_thread(session.reset))

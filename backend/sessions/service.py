@@ -556,7 +556,7 @@ class Service:
         def stale(obj_id: int, frame_index: int) -> bool:
             with session.lock:
                 version = session.results.visible(obj_id, frame_index)
-                return version is not None and session.results.is_stale(obj_id, version)
+                return version is not None and session.results.is_stale(obj_id, frame_index, version)
 
         def result(frame_index: int) -> FrameResult | None:
             with session.lock:

@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from backend.domain import (
@@ -25,6 +26,7 @@ from backend.domain import (
     RemoveAction,
     RenameAction,
     ResetAction,
+    Stretches,
     Text,
     Video,
 )
@@ -231,6 +233,20 @@ class Session:
 
     def remove(self, obj_id: int) -> Future[None]:
         return self._submit(Op(lambda op: self._remove(op, obj_id)))
+
+    def approve(self, obj_id: int, start: int | None, stop: int | None, approved: bool) -> Future[Stretches]:
+        """Queue an approval of the object's masks on a span, or its taking back.
+
+        Approved masks are never stale, and no propagation overwrites them. The future holds all
+        frames that are approved of the object then. Where that changes nothing there is no edit.
+
+        Raises:
+            InvalidInput: a frame beyond the video, a span that runs backward.
+            Conflict: a propagation is running, or the session is closed.
+        """
+        first, last = ranges.check_span(start, stop, self.video.num_frames)
+        make = partial(self.book.approved, obj_id, first, last, approved)
+        return self._submit(Op(lambda op: self._enter(op, make)))
 
     def reset(self) -> Future[int]:
         """Queue a reset; the future holds how many objects it cleared."""

@@ -7,10 +7,12 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from backend.domain import (
+    ApproveAction,
     Box,
     Edit,
     FrameResult,
     MaskPrompt,
+    MergeAction,
     ObjectInfo,
     ObjectResult,
     Points,
@@ -19,6 +21,8 @@ from backend.domain import (
     PropagateAction,
     RemoveAction,
     RenameAction,
+    SplitAction,
+    Stretches,
     Text,
     Video,
 )
@@ -182,7 +186,8 @@ def _object_status(session: Session, info: ObjectInfo) -> Json:
         **info_out(info),
         "frames": to_ranges(f for f, v in versions.items() if v.result.box),
         "computed": to_ranges(versions),
-        "stale": to_ranges(f for f, v in versions.items() if session.results.is_stale(info.id, v)),
+        "stale": to_ranges(f for f, v in versions.items() if session.results.is_stale(info.id, f, v)),
+        "approved": stretches_out(session.log.view.approved.get(info.id, ())),
         "prompts": [{"frame_index": f, "kinds": kinds} for f, kinds in sorted(marks.items())],
         "score": round(sum(scores) / len(scores), 4) if scores else 0.0,
     }
@@ -214,7 +219,7 @@ def results_out(session: Session, start: int | None = None, stop: int | None = N
         results = {str(f): frame_out(r) for f in frames if (r := session.results.frame(f, chosen))}
         stale = {}
         for i in chosen:
-            old = [f for f in frames if (v := session.results.visible(i, f)) and session.results.is_stale(i, v)]
+            old = [f for f in frames if (v := session.results.visible(i, f)) and session.results.is_stale(i, f, v)]
             if old:
                 stale[str(i)] = to_ranges(old)
     return {"results": results, "stale": stale, "size": size_of(session.video)}
@@ -259,7 +264,28 @@ def _edit_out(session: Session, edit: Edit, undone: bool) -> Json:
             out |= {"obj_id": obj_id}
         case RenameAction(obj_id, name, label, color):
             out |= {"obj_id": obj_id, "name": name, "label": label, "color": color}
+        case ApproveAction(obj_id, approved_frames, approved):
+            out |= {"obj_id": obj_id, "frames": stretches_out(approved_frames), "approved": approved}
+        case SplitAction() as split:
+            out |= {
+                "obj_id": split.obj_id,
+                "new_obj_id": split.new_obj_id,
+                "frame_index": split.frame_index,
+                "prompts": [prompt_out(p) for p in split.prompts],
+                "frames": stretches_out(split.frames),
+            }
+        case MergeAction() as merge:
+            out |= {
+                "obj_id": merge.obj_id,
+                "obj_ids": [merge.obj_id, merge.other],
+                "frames": stretches_out(merge.frames),
+                "removed": merge.other if merge.whole else None,
+            }
     return out
+
+
+def stretches_out(stretches: Stretches) -> list[list[int]]:
+    return [list(pair) for pair in stretches]
 
 
 def prompt_out(prompt: Prompt) -> Json:

@@ -108,6 +108,7 @@ ROUTES: dict[str, Callable[[httpx.Client], httpx.Response]] = {
     "undo": lambda c: c.post("/undo"),
     "redo": lambda c: c.post("/redo"),
     "rename": lambda c: c.patch("/object/1", json={"name": "mine"}),
+    "approve": lambda c: c.post("/object/1/approve"),
     "remove": lambda c: c.delete("/object/1"),
     "reset": lambda c: c.post("/reset"),
     "close": lambda c: c.request("DELETE", ""),

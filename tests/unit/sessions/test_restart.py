@@ -73,6 +73,8 @@ def test_all_of_a_session_is_there_again(begin, clip):
     done(session.prompt(1, (Text("late thing"),), None))
     propagate(session, direction="both", start_frame_index=3)
     done(session.rename(2, "Zwei ✓", "toy", "#123456"))
+    assert done(session.approve(1, 4, 8, True)) == ((4, 8),)
+    assert done(session.approve(1, 6, 6, False)) == ((4, 5), (7, 8))
     done(session.remove(3))
     prompt(session, 5, OTHER, obj_id=1)
     done(session.undo())
