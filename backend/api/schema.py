@@ -333,6 +333,9 @@ class ObjectStatus(ObjectReply):
     approved: list[list[int]] = Field(description="frames that a person said are right: no propagation changes them")
     prompts: list[dict[str, Any]]
     score: float
+    score_line: list[float | None] = Field(
+        description="the lowest score in each of at most 48 equal parts of the video; null where there is no mask"
+    )
 
 
 class ConceptStatus(BaseModel):

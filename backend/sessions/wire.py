@@ -30,6 +30,7 @@ from backend.errors import InvalidInput
 from backend.masks import parse
 from backend.sessions.results import to_ranges
 from backend.sessions.run import Run
+from backend.sessions.scores import score_line
 from backend.sessions.session import PromptOutcome, Session
 
 Json = dict[str, Any]
@@ -181,7 +182,7 @@ def _object_status(session: Session, info: ObjectInfo) -> Json:
         if isinstance(action, PromptAction) and info.id in action.obj_ids:
             marks.setdefault(action.frame_index, [])
             marks[action.frame_index] += [k for k in map(_kind, action.prompts) if k not in marks[action.frame_index]]
-    scores = [v.result.score for v in versions.values() if v.result.box]
+    scores = {f: v.result.score for f, v in versions.items() if v.result.box}
     return {
         **info_out(info),
         "frames": to_ranges(f for f, v in versions.items() if v.result.box),
@@ -189,7 +190,8 @@ def _object_status(session: Session, info: ObjectInfo) -> Json:
         "stale": to_ranges(f for f, v in versions.items() if session.results.is_stale(info.id, f, v)),
         "approved": stretches_out(session.log.view.approved.get(info.id, ())),
         "prompts": [{"frame_index": f, "kinds": kinds} for f, kinds in sorted(marks.items())],
-        "score": round(sum(scores) / len(scores), 4) if scores else 0.0,
+        "score": round(sum(scores.values()) / len(scores), 4) if scores else 0.0,
+        "score_line": score_line(scores, session.video.num_frames),
     }
 
 
