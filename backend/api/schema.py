@@ -319,6 +319,18 @@ class Results(BaseModel):
     size: list[int]
 
 
+class ProblemReply(BaseModel):
+    frame_index: int = Field(description="the first frame of the stretch")
+    obj_id: int
+    kind: Literal["score_drop", "area_jump", "vanished", "swap"]
+    detail: str = Field(description="a sentence for a person")
+
+
+class Problems(BaseModel):
+    problems: list[ProblemReply] = Field(description="by frame; the first thousand")
+    total: int
+
+
 class ObjectReply(BaseModel):
     id: int
     name: str
@@ -413,8 +425,30 @@ class Closed(BaseModel):
     memory_freed_mb: float
 
 
+class ListedRun(BaseModel):
+    run_id: str
+    state: str
+    done: int
+    total: int
+    frame_index: int | None = Field(description="the last frame that it went over")
+    resumable: bool = Field(description="whether a propagate with `resume` goes on with it")
+
+
+class ListedSession(BaseModel):
+    session_id: str
+    type: Literal["video"]
+    created_at: str
+    status: str
+    objects_count: int
+    name: str
+    video_info: VideoInfo
+    memory_mb: float = Field(description="engine memory that it holds now")
+    disk_mb: float = Field(description="its results, and a video that was stored for it alone")
+    run: ListedRun | None = Field(description="the propagation that goes on, or was the last")
+
+
 class Sessions(BaseModel):
-    sessions: list[dict[str, Any]]
+    sessions: list[ListedSession]
     total_sessions: int
 
 

@@ -187,6 +187,18 @@ async def results(
     return StreamingResponse(_in_pieces(stored), media_type="application/json")
 
 
+@router.get("/session/{session_id}/problems")
+async def problems(
+    service: ServiceDep,
+    owner: OwnerDep,
+    session_id: SessionId,
+    obj_id: Annotated[int | None, Query(description="only this object")] = None,
+) -> s.Problems:
+    """Frames that a person should look at, worked out from stored results; those that are approved are left out."""
+    session = await service.opened(session_id, owner)
+    return s.Problems(**await run_in_threadpool(wire.problems_out, session, obj_id))
+
+
 def _in_pieces(stored: wire.Json) -> Iterator[str]:
     """The JSON of stored results, some frames at a time: as one piece, a long video's would hold up everybody.
 

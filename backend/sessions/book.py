@@ -18,6 +18,7 @@ from backend.domain import (
 from backend.errors import NotFound
 from backend.masks.overlay import color_of
 from backend.sessions.log import EditLog
+from backend.sessions.problems import Evidence
 from backend.sessions.results import Results
 from backend.sessions.store import Bear, Change, Put, Records, Step, Stepped
 from backend.sessions.stretches import minus, to_stretches, union
@@ -148,6 +149,17 @@ class Book:
             return before, []
         after = union(before, changed) if approved else minus(before, changed)
         return after, self.log.appended(ApproveAction(obj_id, changed, approved))[1]
+
+    def evidence(self, obj_id: int) -> Evidence:
+        """What tells of an object's problems; `tracked` makes numbers of it, without the session's lock."""
+        runs, results = self.records.runs(), self.results
+        return Evidence(
+            obj_id,
+            [
+                (f, v.result, v.seq in runs and not results.is_approved(obj_id, f), results.is_stale(obj_id, f, v))
+                for f, v in results.versions(obj_id).items()
+            ],
+        )
 
     def first_prompted(self, obj_ids: Iterable[int]) -> int | None:
         """The first frame on which any of the objects is prompted; None where none is."""

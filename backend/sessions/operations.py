@@ -119,7 +119,8 @@ async def status(service: Service, owner: str, session_id: str) -> Json:
 
 async def sessions(service: Service, owner: str) -> Json:
     def listed() -> list[Json]:
-        return [wire.listed_out(session) for session in service.list_sessions(owner)]
+        sizes = service.disk_bytes(owner)
+        return [wire.listed_out(session, sizes.get(session.id, 0)) for session in service.list_sessions(owner)]
 
     own = await asyncio.to_thread(listed)
     return {"sessions": own, "total_sessions": len(own)}

@@ -370,6 +370,16 @@ class Service:
         self._check_restored()
         return sorted((s for s in self._all() if s.owner == owner and not s.closed), key=lambda s: s.created_at)
 
+    def disk_bytes(self, owner: str) -> dict[str, int]:
+        """What each of the owner's sessions takes on disk: its results, and a video that was stored for it alone.
+
+        Raises:
+            StorageUnavailable: it can't be read.
+        """
+        results = self._store.sizes(owner)
+        mine = self.list_sessions(owner)
+        return {s.id: results.get(s.id, 0) + (0 if s.row.keeps_video else self.library.size(s.video.id)) for s in mine}
+
     def close(self, session_id: str, owner: str) -> int:
         """Close a session for good: engine memory, records, and its video where it was stored for it alone.
 

@@ -39,7 +39,7 @@ from backend.sessions.log import EditLog
 from backend.sessions.planning import PropagateRequest
 from backend.sessions.queue import Op, OpQueue
 from backend.sessions.results import Results
-from backend.sessions.run import Run, closed_error
+from backend.sessions.run import Run, Standing, closed_error
 from backend.sessions.runner import Runner, given_up, lost
 from backend.sessions.seat import Seat
 from backend.sessions.signal import Signal
@@ -167,6 +167,11 @@ class Session:
     def resumable(self) -> bool:
         """Whether the last propagation did not come to its end, and can be gone on with."""
         return self._runner.resumable
+
+    @property
+    def standing(self) -> Standing | None:
+        """Where the propagation that goes on, or was the last, stands; reads no results."""
+        return self._runner.standing
 
     @property
     def interrupted(self) -> bool:

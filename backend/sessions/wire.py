@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -28,6 +29,7 @@ from backend.domain import (
 )
 from backend.errors import InvalidInput
 from backend.masks import parse
+from backend.sessions.problems import find, tracked
 from backend.sessions.results import to_ranges
 from backend.sessions.run import Run
 from backend.sessions.scores import score_line
@@ -227,6 +229,23 @@ def results_out(session: Session, start: int | None = None, stop: int | None = N
     return {"results": results, "stale": stale, "size": size_of(session.video)}
 
 
+MOST_PROBLEMS = 1000
+"""Told at most; how many there are is told beside."""
+
+
+def problems_out(session: Session, obj_id: int | None = None) -> Json:
+    """The frames to look at, of one object or all."""
+    with session.lock:
+        if obj_id is not None:
+            session.book.object_info(obj_id)
+        evidence = [session.book.evidence(i) for i in session.objects]
+    width, height = session.video.width, session.video.height
+    # All of them, since one may have changed places with any other.
+    tracks = [tracked(each, width, height) for each in evidence if each.results]
+    found = [p for p in find(tracks, width, height) if obj_id in (None, p.obj_id)]
+    return {"problems": [asdict(p) for p in found[:MOST_PROBLEMS]], "total": len(found)}
+
+
 def log_out(session: Session) -> Json:
     """The edits, oldest first; undone ones are the last."""
     with session.lock:
@@ -321,7 +340,8 @@ def stepped_out(session: Session, obj_ids: Iterable[int] | None = None) -> Json:
         }
 
 
-def listed_out(session: Session) -> Json:
+def listed_out(session: Session, disk_bytes: int = 0) -> Json:
+    standing = session.standing
     return {
         "session_id": session.id,
         "type": "video",
@@ -330,7 +350,9 @@ def listed_out(session: Session) -> Json:
         "objects_count": len(session.objects),
         "name": session.video.name,
         "video_info": video_out(session.video),
-        "memory_mb": round(session.memory_bytes / 1e6, 3),
+        "memory_mb": round(session.memory_bytes / 1e6, 3) if session.holds_engine else 0.0,
+        "disk_mb": round(disk_bytes / 1e6, 3),
+        "run": asdict(standing) if standing else None,
     }
 
 

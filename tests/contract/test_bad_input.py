@@ -208,6 +208,7 @@ def test_bad_propagations(http: httpx.Client, session_url: str, body: Any, statu
     [
         ("GET", "/results?start=99", 422),
         ("GET", "/results?obj_id=9", 404),
+        ("GET", "/problems?obj_id=9", 404),
         ("GET", "/frame/12", 422),
         ("GET", "/frame/-1", 422),
         ("GET", "/frame/x", 422),

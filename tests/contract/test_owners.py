@@ -99,6 +99,7 @@ ROUTES: dict[str, Callable[[httpx.Client], httpx.Response]] = {
     "log": lambda c: c.get("/log"),
     "timestamps": lambda c: c.get("/timestamps"),
     "results": lambda c: c.get("/results"),
+    "problems": lambda c: c.get("/problems"),
     "frame": lambda c: c.get("/frame/0"),
     "overlay": lambda c: c.get("/frame/0?overlay=1"),
     "export": lambda c: c.get("/export/coco_rle_json"),

@@ -18,6 +18,7 @@ REACHED = {
     "GET /api/v1/video/session/{session_id}/export/{format_name}",
     "GET /api/v1/video/session/{session_id}/frame/{frame_index}",
     "GET /api/v1/video/session/{session_id}/log",
+    "GET /api/v1/video/session/{session_id}/problems",
     "GET /api/v1/video/session/{session_id}/results",
     "GET /api/v1/video/session/{session_id}/status",
     "GET /api/v1/video/session/{session_id}/timestamps",
