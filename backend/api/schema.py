@@ -321,6 +321,7 @@ class Results(BaseModel):
 
 class ProblemReply(BaseModel):
     frame_index: int = Field(description="the first frame of the stretch")
+    last_frame_index: int = Field(description="the last one; two stretches of a kind are more than eight frames apart")
     obj_id: int
     kind: Literal["score_drop", "area_jump", "vanished", "swap"]
     detail: str = Field(description="a sentence for a person")

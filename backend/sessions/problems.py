@@ -86,9 +86,10 @@ def tracked(evidence: Evidence, width: int, height: int) -> Track:
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """The first frame of a stretch to look at; `detail` is a sentence for a person."""
+    """The first and the last frame of a stretch to look at; `detail` is a sentence for a person."""
 
     frame_index: int
+    last_frame_index: int
     obj_id: int
     kind: Kind
     detail: str
@@ -112,14 +113,20 @@ def find(tracks: Sequence[Track], width: int, height: int) -> list[Problem]:
     return sorted(out, key=lambda p: (p.frame_index, p.obj_id, p.kind))
 
 
-def _firsts(track: Track, places: Iterable[int]) -> Iterator[int]:
-    """Of ascending places in a track those that begin a stretch."""
-    last = None
+def _stretches(track: Track, places: Iterable[int]) -> Iterator[tuple[int, int, int]]:
+    """The stretches of ascending places in a track: the first place, its frame, and the last one's."""
+    start: int | None = None
+    first = last = 0
     for place in places:
         frame = int(track.frames[place])
-        if last is None or frame - last > APART:
-            yield place
-        last = frame
+        if start is not None and frame - last <= APART:
+            last = frame
+            continue
+        if start is not None:
+            yield start, first, last
+        start, first, last = place, frame, frame
+    if start is not None:
+        yield start, first, last
 
 
 def _pairs(track: Track) -> Bools:
@@ -154,10 +161,11 @@ def _score_drops(track: Track) -> Iterator[Problem]:
         usual[USUAL:] = np.median(np.lib.stride_tricks.sliding_window_view(scores[:-1], USUAL), axis=1)
     share, least = DROP
     dropped = (scores < share * usual) & (usual - scores > least) & track.judged[seen]
-    for place in _firsts(track, seen[dropped]):
+    for place, first, last in _stretches(track, seen[dropped]):
         at = int(np.searchsorted(seen, place))
         yield Problem(
-            int(track.frames[place]),
+            first,
+            last,
             track.obj_id,
             "score_drop",
             f"Its score falls to {scores[at]:.2f}; {usual[at]:.2f} was usual before.",
@@ -171,10 +179,11 @@ def _area_jumps(track: Track, width: int, height: int) -> Iterator[Problem]:
     np.divide(np.maximum(area, before), np.minimum(area, before), out=ratio, where=there)
     edge = _at_edge(track.boxes, width, height)
     edge[1:] |= edge[:-1].copy()
-    for place in _firsts(track, np.flatnonzero(ratio >= np.where(edge, JUMP_AT_EDGE, JUMP))):
+    for place, first, last in _stretches(track, np.flatnonzero(ratio >= np.where(edge, JUMP_AT_EDGE, JUMP))):
         word = "grows" if area[place] > before[place] else "shrinks"
         yield Problem(
-            int(track.frames[place]),
+            first,
+            last,
             track.obj_id,
             "area_jump",
             f"Its mask {word} {ratio[place]:.1f} times in one frame.",
@@ -192,9 +201,10 @@ def _vanished(track: Track, width: int, height: int) -> Iterator[Problem]:
     moved = np.maximum(moved, np.abs(_far(track.boxes[last]) - _far(track.boxes[earlier])))
     known = (track.areas[earlier] > 0) & (track.frames[last] - track.frames[earlier] <= 1)
     left = _at_edge(track.boxes[last], width, height, np.where(known[:, None], 1.5 * moved, 0.0))
-    for place in _firsts(track, places[~left]):
+    for _, first, last in _stretches(track, places[~left]):
         yield Problem(
-            int(track.frames[place]),
+            first,
+            last,
             track.obj_id,
             "vanished",
             "Its mask is gone from here on, and it was not at the picture's edge.",
@@ -221,12 +231,11 @@ def _swaps(one: Track, other: Track) -> Iterator[Problem]:
     a, b = one.boxes[mine], other.boxes[theirs]
     own = np.maximum(_iou(a[at], a[at - 1]), _iou(b[at], b[at - 1]))
     crossed = np.minimum(_iou(a[at], b[at - 1]), _iou(b[at], a[at - 1]))
-    for place in _firsts(one, mine[at[(own < OWN) & (crossed > CROSSED)]]):
-        frame = int(one.frames[place])
+    for _, frame, last in _stretches(one, mine[at[(own < OWN) & (crossed > CROSSED)]]):
         for track, with_whom in ((one, other), (other, one)):
             if track.judged[np.searchsorted(track.frames, frame)]:
                 sentence = f"It may have changed places with object {with_whom.obj_id}."
-                yield Problem(frame, track.obj_id, "swap", sentence)
+                yield Problem(frame, last, track.obj_id, "swap", sentence)
 
 
 def _iou(a: Floats, b: Floats) -> Floats:

@@ -82,6 +82,35 @@ def test_a_drag_chooses_a_span_and_a_click_goes_there(person: Person) -> None:
     assert last - first < 60 / (at(person, ".ruler", 1)[0] - at(person, ".ruler", 0)[0]) / 2
 
 
+def test_frames_to_check_are_marked_and_gone_through_by_key(person: Person) -> None:
+    person.sample().click(0.2, 0.3).settled()
+    person.press("n").click(0.2, 0.7).settled()
+    person.find("#at-40-dim")  # an order to the stand-in: its scores drop on that frame
+    person.press("Escape", "Escape")
+    person.propagate().finished()
+    person.until("s.problems.length === 2")
+    assert {(p["frame_index"], p["kind"]) for p in person.state("problems")} == {(40, "score_drop")}
+    assert person.page.locator(".pb").count() == person.page.locator(".ln .low").count() == 2
+    assert "2 to check" in person.page.locator(".trans").inner_text()
+    assert person.page.locator(".spark").count() == 2
+    person.seek(0).press("2", ".")
+    person.until("s.shown === 40 && s.selected === 1")
+    detail = person.state("problems")[0]["detail"]
+    assert detail in person.page.locator("[data-part=stat]").inner_text()
+    person.press(".")
+    person.until("s.shown === 40 && s.selected === 2")
+    person.press("Home", ",")
+    person.until("s.shown === 40")
+    person.press("1", "Home")
+    person.page.locator(".ob[data-id='1']").get_by_role("button", name="frame 40").click()
+    person.until("s.shown === 40 && s.selected === 1")
+    person.press("a")
+    person.until("s.problems.length === 1 && s.edits.at(-1).kind === 'approve'")
+    assert "1 to check" in person.page.locator(".trans").inner_text()
+    person.press("Control+z")
+    person.until("s.problems.length === 2")
+
+
 def test_during_a_run_one_scrubs_inspects_and_stops(person: Person) -> None:
     person.sample()
     bare = person.pixel(0.3, 0.4)
@@ -107,19 +136,24 @@ def test_during_a_run_one_scrubs_inspects_and_stops(person: Person) -> None:
 
 def test_an_answer_that_was_overtaken_is_not_drawn(person: Person) -> None:
     person.sample().click(0.3, 0.3).settled()
+    asked: list[Route] = []
     held: list[tuple[Route, Any]] = []
 
     def hold_the_first(route: Route) -> None:
-        if held:
+        asked.append(route)
+        if len(asked) > 1:
             route.continue_()
         else:
-            # The service has taken it; only its answer is kept back.
+            # The service takes it; only its answer is kept back.
             held.append((route, route.fetch()))
 
     person.page.route("**/prompt", hold_the_first)
     person.click(0.4, 0.3)
     person.until("s.pending.length === 1")
     assert person.page.locator(".pt").count() == 2, "the mark is there before any answer"
+    person.page.wait_for_function(
+        "async () => (await (await fetch(`api/v1/video/session/${__sam3.state().sid}/log`)).json()).edits.length === 2"
+    )
     with person.page.expect_response("**/prompt"):
         person.click(0.4, 0.4)
         assert person.page.locator(".pt").count() == 3, "and a second click waits for nothing"

@@ -56,6 +56,8 @@ def test_each_trace_is_told_once_for_a_stretch():
     assert found(changed(slice(20, 24), changed(slice(None), areas=0.00001), areas=0.00003)) == []
     details = [p.detail for p in find([changed(slice(20, 24), scores=0.3, areas=0.03)], WIDTH, HEIGHT)]
     assert len(details) == 2
+    [drop] = find([changed(slice(20, 24), changed(slice(28, 30), scores=0.3), scores=0.3)], WIDTH, HEIGHT)
+    assert (drop.frame_index, drop.last_frame_index) == (20, 29)
     assert all(d.endswith(".") for d in details)
 
 
