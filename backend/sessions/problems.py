@@ -201,10 +201,10 @@ def _vanished(track: Track, width: int, height: int) -> Iterator[Problem]:
     moved = np.maximum(moved, np.abs(_far(track.boxes[last]) - _far(track.boxes[earlier])))
     known = (track.areas[earlier] > 0) & (track.frames[last] - track.frames[earlier] <= 1)
     left = _at_edge(track.boxes[last], width, height, np.where(known[:, None], 1.5 * moved, 0.0))
-    for _, first, last in _stretches(track, places[~left]):
+    for _, first, end in _stretches(track, places[~left]):
         yield Problem(
             first,
-            last,
+            end,
             track.obj_id,
             "vanished",
             "Its mask is gone from here on, and it was not at the picture's edge.",

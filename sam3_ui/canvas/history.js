@@ -41,7 +41,10 @@ export function mountHistory(app) {
 
   function draw() {
     const firsts = new Map();
-    for (const e of state.edits) if (e.kind === "prompt") for (const id of editObjects(e)) if (!firsts.has(id)) firsts.set(id, e.seq);
+    for (const e of state.edits) {
+      if (e.new_obj_id != null) firsts.set(e.new_obj_id, e.seq);
+      if (e.kind === "prompt") for (const id of editObjects(e)) if (!firsts.has(id)) firsts.set(id, e.seq);
+    }
     const now = state.edits.findLast((e) => !e.undone)?.seq;
     const rows = [...state.edits].reverse().map((e) => {
       const [glyph, words, shows, where] = describe(e, state, firsts);

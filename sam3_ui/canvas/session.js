@@ -210,7 +210,7 @@ export function createSession(app) {
 
   /** Show the frame that a step was about, if another one is on the screen. */
   function goTo(edit) {
-    if (edit?.kind === "prompt" && edit.frame_index !== state.frame) app.player.seek(edit.frame_index);
+    if (edit?.frame_index !== undefined && edit.frame_index !== state.frame) app.player.seek(edit.frame_index);
   }
 
   const lastActive = () => state.edits.findLast((e) => !e.undone);

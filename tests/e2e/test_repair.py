@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from tests.e2e.person import Person
-from tests.e2e.test_timeline import LANE_1, at, drag
+from tests.e2e.test_timeline import LANE_1, drag
 
 pytestmark = pytest.mark.browser
 

@@ -13,5 +13,5 @@ def test_a_long_one_keeps_the_dips() -> None:
 
 
 def test_frames_without_a_mask_leave_a_gap() -> None:
-    line = score_line({f: 0.8 for f in range(48)}, 96)
+    line = score_line(dict.fromkeys(range(48), 0.8), 96)
     assert line == [0.8] * 24 + [None] * 24
