@@ -138,6 +138,31 @@ class ApproveBody(Body):
     approved: Flag = Field(default=True, description="false: take it back")
 
 
+class SplitBody(Body):
+    frame_index: Whole = Field(json_schema_extra=FRAME)
+    prompts: list[Annotated[PointItem | MaskItem, Field(discriminator="type")]] = Field(
+        min_length=1,
+        max_length=256,
+        description="which part becomes an object: the pieces at positive points, or a mask",
+    )
+    start: Whole | None = Field(
+        default=None,
+        description="the first frame of those to split too; without start and stop: frame_index alone",
+        json_schema_extra=FRAME,
+    )
+    stop: Whole | None = Field(default=None, description="the last of them", json_schema_extra=FRAME)
+
+
+class MergeBody(Body):
+    obj_id: Whole = Field(description="the other object, whose masks this one gets")
+    start: Whole | None = Field(
+        default=None,
+        description="the first frame; without start and stop on all, and the other is gone afterwards",
+        json_schema_extra=FRAME,
+    )
+    stop: Whole | None = Field(default=None, description="the last frame", json_schema_extra=FRAME)
+
+
 class ImageBody(Body):
     image: str = Field(description="base64, with or without a data-URL head")
     prompts: list[PromptItem] = Field(min_length=1, max_length=256)
@@ -397,6 +422,20 @@ class Stepped(BaseModel):
 class Approved(Stepped):
     obj_id: int
     approved: list[list[int]] = Field(description="all approved frames of the object, as [from, to], ends inclusive")
+
+
+class Split(Stepped):
+    obj_id: int
+    new_obj_id: int
+    frames: list[list[int]] = Field(description="on which both were written")
+    objects: list[ObjectReply] = Field(description="all that there are")
+
+
+class Merged(Stepped):
+    obj_id: int
+    removed: int | None = Field(description="the other object, if it is gone")
+    frames: list[list[int]] = Field(description="that were written")
+    objects: list[ObjectReply] = Field(description="all that there are")
 
 
 class Cancelled(BaseModel):

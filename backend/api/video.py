@@ -273,6 +273,31 @@ async def approve_object(
     return s.Approved(**await operations.approve(service, owner, session_id, obj_id, *asked))
 
 
+@router.post("/session/{session_id}/object/{obj_id}/split", response_model_exclude_unset=True)
+async def split_object(
+    service: ServiceDep, owner: OwnerDep, session_id: SessionId, obj_id: ObjId, body: s.SplitBody
+) -> s.Split:
+    """A part of an object becomes an object of its own: the pieces at points, or what a mask covers.
+
+    On other frames of the span the parts are told apart by overlap, from `frame_index` outwards. Can be undone.
+    """
+    prompts = [p.model_dump() for p in body.prompts]
+    asked = (body.frame_index, prompts, body.start, body.stop)
+    return s.Split(**await operations.split(service, owner, session_id, obj_id, *asked))
+
+
+@router.post("/session/{session_id}/object/{obj_id}/merge", response_model_exclude_unset=True)
+async def merge_objects(
+    service: ServiceDep, owner: OwnerDep, session_id: SessionId, obj_id: ObjId, body: s.MergeBody
+) -> s.Merged:
+    """Another object's masks go to this one: on all frames, or on a span, where the other is empty then.
+
+    Can be undone.
+    """
+    asked = (body.obj_id, body.start, body.stop)
+    return s.Merged(**await operations.merge(service, owner, session_id, obj_id, *asked))
+
+
 @router.delete("/session/{session_id}/object/{obj_id}")
 async def remove_object(service: ServiceDep, owner: OwnerDep, session_id: SessionId, obj_id: ObjId) -> s.Removed:
     return s.Removed(**await operations.remove(service, owner, session_id, obj_id))

@@ -13,6 +13,7 @@ from typing import Any
 
 from backend.domain import Edit
 from backend.sessions import wire
+from backend.sessions.book import Repaired
 from backend.sessions.planning import PropagateRequest
 from backend.sessions.run import Run
 from backend.sessions.service import Service
@@ -100,6 +101,39 @@ async def approve(
     frames = await asyncio.wrap_future(await asyncio.to_thread(session.approve, obj_id, start, stop, bool(approved)))
     after = await asyncio.to_thread(wire.stepped_out, session)
     return after | {"obj_id": obj_id, "approved": wire.stretches_out(frames)}
+
+
+async def split(
+    service: Service,
+    owner: str,
+    session_id: str,
+    obj_id: int,
+    frame_index: int,
+    prompts: Sequence[Mapping[str, Any]],
+    start: int | None = None,
+    stop: int | None = None,
+) -> Json:
+    session = await service.opened(session_id, owner)
+
+    def ask() -> Future[Repaired]:
+        return session.split(obj_id, frame_index, wire.prompts_in(prompts, session.video), start, stop)
+
+    done = await asyncio.wrap_future(await asyncio.to_thread(ask))
+    return await asyncio.to_thread(wire.repaired_out, session, done) | {"obj_id": obj_id, "new_obj_id": done.obj_id}
+
+
+async def merge(
+    service: Service,
+    owner: str,
+    session_id: str,
+    obj_id: int,
+    other: int,
+    start: int | None = None,
+    stop: int | None = None,
+) -> Json:
+    session = await service.opened(session_id, owner)
+    done = await asyncio.wrap_future(await asyncio.to_thread(session.merge, obj_id, other, start, stop))
+    return await asyncio.to_thread(wire.repaired_out, session, done) | {"obj_id": obj_id, "removed": done.obj_id}
 
 
 async def reset(service: Service, owner: str, session_id: str) -> Json:
