@@ -163,6 +163,17 @@ class MergeBody(Body):
     stop: Whole | None = Field(default=None, description="the last frame", json_schema_extra=FRAME)
 
 
+class LabelBody(Body):
+    label: str = Field(
+        description="the class", examples=["dog"], json_schema_extra=NAME | {"minLength": 1, "pattern": r"\S"}
+    )
+    color: str = Field(
+        description="#rrggbb; what objects get with the class from now on",
+        examples=["#45B0FF"],
+        json_schema_extra={"pattern": "^#[0-9a-fA-F]{6}$"},
+    )
+
+
 class ImageBody(Body):
     image: str = Field(description="base64, with or without a data-URL head")
     prompts: list[PromptItem] = Field(min_length=1, max_length=256)
@@ -459,6 +470,21 @@ class Closed(BaseModel):
     session_id: str
     status: str
     memory_freed_mb: float
+
+
+class Label(BaseModel):
+    label: str
+    color: str
+    objects: int = Field(description="how many have it, over all sessions")
+
+
+class Labels(BaseModel):
+    labels: list[Label] = Field(description="most used first")
+
+
+class LabelRemoved(BaseModel):
+    label: str
+    status: str
 
 
 class ListedRun(BaseModel):

@@ -84,6 +84,26 @@ async def sessions(service: ServiceDep, owner: OwnerDep) -> s.Sessions:
     return s.Sessions(**await operations.sessions(service, owner))
 
 
+@router.get("/labels")
+async def labels(service: ServiceDep, owner: OwnerDep) -> s.Labels:
+    """The caller's own classes, from all their sessions."""
+    return s.Labels(**await operations.labels(service, owner))
+
+
+@router.put("/labels")
+async def put_label(service: ServiceDep, owner: OwnerDep, body: s.LabelBody) -> s.Label:
+    """Add a class, or give one another colour: objects that get the class from now on get the colour with it."""
+    return s.Label(**await operations.put_label(service, owner, body.label, body.color))
+
+
+@router.delete("/labels/{label:path}")
+async def drop_label(
+    service: ServiceDep, owner: OwnerDep, label: Annotated[str, PathParam(description="the class")]
+) -> s.LabelRemoved:
+    """Remove a class that no object has."""
+    return s.LabelRemoved(**await operations.drop_label(service, owner, label))
+
+
 @router.post("/session/{session_id}/prompt")
 async def prompt(service: ServiceDep, owner: OwnerDep, session_id: SessionId, body: s.PromptBody) -> s.Prompted:
     """Text, points, boxes and masks on one frame, any mix in one request."""

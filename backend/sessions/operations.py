@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
+from dataclasses import asdict
 from typing import Any
 
 from backend.domain import Edit
@@ -149,6 +150,20 @@ async def close(service: Service, owner: str, session_id: str) -> Json:
 
 async def status(service: Service, owner: str, session_id: str) -> Json:
     return await asyncio.to_thread(service.status, await service.opened(session_id, owner))
+
+
+async def labels(service: Service, owner: str) -> Json:
+    own = await asyncio.to_thread(service.labels.listed, owner)
+    return {"labels": [asdict(label) for label in own]}
+
+
+async def put_label(service: Service, owner: str, label: str, color: str) -> Json:
+    return asdict(await asyncio.to_thread(service.labels.put, owner, label, color))
+
+
+async def drop_label(service: Service, owner: str, label: str) -> Json:
+    await asyncio.to_thread(service.labels.drop, owner, label)
+    return {"label": label, "status": "removed"}
 
 
 async def sessions(service: Service, owner: str) -> Json:

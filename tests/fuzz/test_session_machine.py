@@ -33,7 +33,7 @@ from backend.sessions.service import LOCAL_OWNER as ME
 from backend.sessions.service import Service
 from backend.workers.pool import Pool
 from tests.conftest import make_settings
-from tests.fuzz.model import FRAMES, HEIGHT, WIDTH, Entry, Masks, Model
+from tests.fuzz.model import FRAMES, HEIGHT, WIDTH, Entry, Masks, Model, mask_of
 from tests.report import record
 
 frames = st.integers(0, FRAMES - 1)
@@ -266,12 +266,23 @@ class SessionMachine(RuleBasedStateMachine):
         assert [list(pair) for pair in all_of_it] == expected
 
     @rule(frame=frames, prompt=strokes, data=st.data())
-    def split(self, frame: int, prompt: MaskPrompt, data: st.DataObject) -> None:
+    def split_off_a_stroke(self, frame: int, prompt: MaskPrompt, data: st.DataObject) -> None:
         obj_id = self._an_object(data)
         if obj_id is None or prompt.mode == "subtract":
             with pytest.raises((NotFound, InvalidInput)):
                 done(self.session.split(obj_id or 1, frame, (prompt,)))
             return
+        self._split(obj_id, frame, prompt)
+
+    @rule(data=st.data())
+    def split_in_the_middle(self, data: st.DataObject) -> None:
+        there = [key for key, counts in self.model.see().masks.items() if mask_of(counts).any()]
+        if there:
+            frame, obj_id = data.draw(st.sampled_from(there))
+            rows = np.flatnonzero(mask_of(self.model.see().masks[frame, obj_id]).any(axis=1))
+            self._split(obj_id, frame, stroke(0, int(rows[len(rows) // 2]), "replace"))
+
+    def _split(self, obj_id: int, frame: int, prompt: MaskPrompt) -> None:
         entry = self.model.splitting(obj_id, frame, decode(prompt.rle))
         if entry is None:
             with pytest.raises(InvalidInput) as caught:
@@ -296,8 +307,11 @@ class SessionMachine(RuleBasedStateMachine):
         assert done(self.session.merge(one, other, *(span or ()))).obj_id == (None if span else other)
         self.model.do(entry)
 
-    @rule()
-    def reset(self) -> None:
+    @rule(really=st.sampled_from([False, False, True]))
+    def reset(self, really: bool) -> None:
+        if not really:
+            # What lies deep is found in sessions that go on for a while.
+            return
         assert done(self.session.reset()) == len(self.model.see().objects)
         self.model.do(Entry("reset"))
 

@@ -43,7 +43,7 @@ def session(service: Service, clip: Path) -> Session:
     done(session.approve(1, 3, 7, True))
     prompt(session, 5, OTHER, obj_id=1)
     done(session.split(1, 5, (OTHER,), 4, 9))
-    done(session.merge(1, 2, 3))
+    done(session.merge(1, 2, 0, 2))
     done(session.remove(2))
     done(session.undo())
     return session
