@@ -19,7 +19,7 @@ export function mountClasses(app) {
     }
   }
 
-  /** Add or recolour a class, or take it off the list; then show what there is. */
+  /** Recolour a class, or take it off the list; then show what there is. */
   async function change(call) {
     try {
       await call;
@@ -37,18 +37,16 @@ export function mountClasses(app) {
     const object = objectOf(state, owner);
     const text = words();
     const fits = labels.filter((l) => l.label.toLowerCase().includes(text.toLowerCase()));
-    const row = (l) => `<div class="cl" data-key="${esc(l.label)}"><input type="color" value="${esc(l.color)}" data-label="${esc(l.label)}" title="Colour of ${esc(l.label)}" aria-label="Colour of ${esc(l.label)}"><button class="mi" role="menuitem" data-label="${esc(l.label)}"><span class="clip">${esc(l.label)}</span><span class="muted sm">${l.objects ? count(l.objects, "object") : ""}</span>${l.label === object.label ? icon("check", "s") : ""}</button><button class="ib" data-drop="${esc(l.label)}" title="Take it off the list; objects keep it" aria-label="Forget ${esc(l.label)}">${icon("x", "s")}</button></div>`;
+    const row = (l) => `<div class="cl" data-key="${esc(l.label)}"><input type="color" value="${esc(l.color)}" data-label="${esc(l.label)}" title="The colour that objects get with it" aria-label="Colour of ${esc(l.label)}"><button class="mi" role="menuitem" data-label="${esc(l.label)}"><span class="clip">${esc(l.label)}</span><span class="muted sm">${l.objects ? count(l.objects, "object") : ""}</span>${l.label === object.label ? icon("check", "s") : ""}</button>${l.objects ? "" : `<button class="ib" data-drop="${esc(l.label)}" title="Take it off the list" aria-label="Take ${esc(l.label)} off the list">${icon("x", "s")}</button>`}</div>`;
     const add = text && !known(text) ? `<button class="mi" role="menuitem" data-label="${esc(text)}" data-key="add">${icon("plus", "s")}<span class="clip">Add “${esc(text)}”</span></button>` : "";
     const none = object.label && !text ? `<hr><button class="mi" role="menuitem" data-label="" data-key="none">${icon("x", "s")}<span>No class</span></button>` : "";
     const nothing = !fits.length && !add ? '<p class="muted sm pad">Type a class, like “car”. It can be used again in other videos.</p>' : "";
     paint(menu.querySelector(".cls"), fits.map(row).join("") + add + nothing + none);
   }
 
-  async function choose(label) {
+  function choose(label) {
     app.popover.close(true);
-    const exact = known(label)?.label ?? label;
-    if (exact && !known(exact)) await change(app.api.putLabel(exact, objectOf(state, owner).color));
-    app.repair.classify(owner, exact);
+    app.repair.classify(owner, known(label)?.label ?? label);
   }
 
   function open(button, id) {

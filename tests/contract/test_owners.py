@@ -110,6 +110,8 @@ ROUTES: dict[str, Callable[[httpx.Client], httpx.Response]] = {
     "redo": lambda c: c.post("/redo"),
     "rename": lambda c: c.patch("/object/1", json={"name": "mine"}),
     "approve": lambda c: c.post("/object/1/approve"),
+    "split": lambda c: c.post("/object/1/split", json=PROMPT),
+    "merge": lambda c: c.post("/object/1/merge", json={"obj_id": 2}),
     "remove": lambda c: c.delete("/object/1"),
     "reset": lambda c: c.post("/reset"),
     "close": lambda c: c.request("DELETE", ""),

@@ -33,6 +33,8 @@ REACHED = {
     "POST /api/v1/video/session/start",
     "POST /api/v1/video/session/{session_id}/cancel",
     "POST /api/v1/video/session/{session_id}/object/{obj_id}/approve",
+    "POST /api/v1/video/session/{session_id}/object/{obj_id}/merge",
+    "POST /api/v1/video/session/{session_id}/object/{obj_id}/split",
     "POST /api/v1/video/session/{session_id}/prompt",
     "POST /api/v1/video/session/{session_id}/propagate",
     "POST /api/v1/video/session/{session_id}/redo",
