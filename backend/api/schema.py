@@ -128,6 +128,52 @@ class ObjectBody(Body):
     color: str | None = Field(default=None, description="#rrggbb", json_schema_extra={"pattern": "^#[0-9a-fA-F]{6}$"})
 
 
+class ApproveBody(Body):
+    start: Whole | None = Field(
+        default=None, description="the first frame; default: the video's", json_schema_extra=FRAME
+    )
+    stop: Whole | None = Field(
+        default=None, description="the last frame; default: the video's", json_schema_extra=FRAME
+    )
+    approved: Flag = Field(default=True, description="false: take it back")
+
+
+class SplitBody(Body):
+    frame_index: Whole = Field(json_schema_extra=FRAME)
+    prompts: list[Annotated[PointItem | MaskItem, Field(discriminator="type")]] = Field(
+        min_length=1,
+        max_length=256,
+        description="which part becomes an object: the pieces at positive points, or a mask",
+    )
+    start: Whole | None = Field(
+        default=None,
+        description="the first frame of those to split too; without start and stop: frame_index alone",
+        json_schema_extra=FRAME,
+    )
+    stop: Whole | None = Field(default=None, description="the last of them", json_schema_extra=FRAME)
+
+
+class MergeBody(Body):
+    obj_id: Whole = Field(description="the other object, whose masks this one gets")
+    start: Whole | None = Field(
+        default=None,
+        description="the first frame; without start and stop on all, and the other is gone afterwards",
+        json_schema_extra=FRAME,
+    )
+    stop: Whole | None = Field(default=None, description="the last frame", json_schema_extra=FRAME)
+
+
+class LabelBody(Body):
+    label: str = Field(
+        description="the class", examples=["dog"], json_schema_extra=NAME | {"minLength": 1, "pattern": r"\S"}
+    )
+    color: str = Field(
+        description="#rrggbb; what objects get with the class from now on",
+        examples=["#45B0FF"],
+        json_schema_extra={"pattern": "^#[0-9a-fA-F]{6}$"},
+    )
+
+
 class ImageBody(Body):
     image: str = Field(description="base64, with or without a data-URL head")
     prompts: list[PromptItem] = Field(min_length=1, max_length=256)
@@ -309,6 +355,19 @@ class Results(BaseModel):
     size: list[int]
 
 
+class ProblemReply(BaseModel):
+    frame_index: int = Field(description="the first frame of the stretch")
+    last_frame_index: int = Field(description="the last one; two stretches of a kind are more than eight frames apart")
+    obj_id: int
+    kind: Literal["score_drop", "area_jump", "vanished", "swap"]
+    detail: str = Field(description="a sentence for a person")
+
+
+class Problems(BaseModel):
+    problems: list[ProblemReply] = Field(description="by frame; the first thousand")
+    total: int
+
+
 class ObjectReply(BaseModel):
     id: int
     name: str
@@ -320,8 +379,12 @@ class ObjectStatus(ObjectReply):
     frames: list[list[int]]
     computed: list[list[int]]
     stale: list[list[int]]
+    approved: list[list[int]] = Field(description="frames that a person said are right: no propagation changes them")
     prompts: list[dict[str, Any]]
     score: float
+    score_line: list[float | None] = Field(
+        description="the lowest score in each of at most 48 equal parts of the video; null where there is no mask"
+    )
 
 
 class ConceptStatus(BaseModel):
@@ -371,6 +434,25 @@ class Stepped(BaseModel):
     redone: dict[str, Any] | None = None
 
 
+class Approved(Stepped):
+    obj_id: int
+    approved: list[list[int]] = Field(description="all approved frames of the object, as [from, to], ends inclusive")
+
+
+class Split(Stepped):
+    obj_id: int
+    new_obj_id: int
+    frames: list[list[int]] = Field(description="on which both were written")
+    objects: list[ObjectReply] = Field(description="all that there are")
+
+
+class Merged(Stepped):
+    obj_id: int
+    removed: int | None = Field(description="the other object, if it is gone")
+    frames: list[list[int]] = Field(description="that were written")
+    objects: list[ObjectReply] = Field(description="all that there are")
+
+
 class Cancelled(BaseModel):
     session_id: str
     status: str
@@ -394,8 +476,45 @@ class Closed(BaseModel):
     memory_freed_mb: float
 
 
+class Label(BaseModel):
+    label: str
+    color: str
+    objects: int = Field(description="how many have it, over all sessions")
+
+
+class Labels(BaseModel):
+    labels: list[Label] = Field(description="most used first")
+
+
+class LabelRemoved(BaseModel):
+    label: str
+    status: str
+
+
+class ListedRun(BaseModel):
+    run_id: str
+    state: str
+    done: int
+    total: int
+    frame_index: int | None = Field(description="the last frame that it went over")
+    resumable: bool = Field(description="whether a propagate with `resume` goes on with it")
+
+
+class ListedSession(BaseModel):
+    session_id: str
+    type: Literal["video"]
+    created_at: str
+    status: str
+    objects_count: int
+    name: str
+    video_info: VideoInfo
+    memory_mb: float = Field(description="engine memory that it holds now")
+    disk_mb: float = Field(description="its results, and a video that was stored for it alone")
+    run: ListedRun | None = Field(description="the propagation that goes on, or was the last")
+
+
 class Sessions(BaseModel):
-    sessions: list[dict[str, Any]]
+    sessions: list[ListedSession]
     total_sessions: int
 
 

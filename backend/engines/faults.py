@@ -122,6 +122,8 @@ def spoiled(fault: str, dense: DenseResult) -> list[DenseResult]:
             return [replace(dense, scores=(*dense.scores, 0.5))]
         case "words-for-scores":
             return [replace(dense, scores=("high",) * len(dense.scores))]  # type: ignore[arg-type]
+        case "dim":
+            return [replace(dense, scores=(0.2,) * len(dense.scores))]
         case "frame":
             return [replace(dense, frame_index=dense.frame_index + 1)]
         case "beyond":

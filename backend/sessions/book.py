@@ -3,21 +3,37 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 
 from backend.domain import (
+    ApproveAction,
     FrameResult,
+    MergeAction,
     ObjectInfo,
     ObjectResult,
     Prompt,
     PromptAction,
     PromptRequest,
     Snapshot,
+    SplitAction,
+    Stretches,
 )
 from backend.errors import NotFound
 from backend.masks.overlay import color_of
 from backend.sessions.log import EditLog
+from backend.sessions.problems import Evidence
+from backend.sessions.repair import Divided, Merged, Stored
 from backend.sessions.results import Results
 from backend.sessions.store import Bear, Change, Put, Records, Step, Stepped
+from backend.sessions.stretches import minus, to_stretches, union
+
+
+@dataclass(frozen=True, slots=True)
+class Repaired:
+    """What a split or a merge did: the object that came (split) or went (merge), and the frames it wrote."""
+
+    obj_id: int | None
+    frames: Stretches
 
 
 class Book:
@@ -44,7 +60,8 @@ class Book:
         Raises:
             NotFound: there is none of that id.
         """
-        info = self.objects.get(obj_id)
+        # Not every door checks types: to a dictionary 1.0 and true are 1, and would go on record as they are.
+        info = self.objects.get(obj_id) if type(obj_id) is int else None
         if info is None:
             raise NotFound(f"There is no object {obj_id} in this session.", "unknown_object")
         return info
@@ -98,7 +115,7 @@ class Book:
     ) -> tuple[list[Step], list[Change]]:
         """The entries of a run's next frames, the first of them `place` frames after the run's first.
 
-        What a person prompted on a frame stands. With each frame come the words that found an object.
+        What a person prompted or approved on a frame stands. With each frame come the words that found an object.
 
         Returns:
             For each frame the objects that are on record for it, and the changes.
@@ -119,7 +136,7 @@ class Book:
                     next_obj_id = obj_id + 1
                 ids.append(obj_id)
                 seen = self.results.visible(obj_id, frame.frame_index)
-                if seen is None or not self.results.is_prompted(seen):
+                if seen is None or not self.results.is_settled(obj_id, frame.frame_index, seen):
                     fresh.append(result)
             changes.append(Stepped(seq, place + len(out), frame.frame_index, tuple(ids)))
             if fresh:
@@ -127,9 +144,83 @@ class Book:
             out.append((frame.frame_index, tuple(ids)))
         return out, changes
 
+    def approved(self, obj_id: int, first: int, last: int, approved: bool) -> tuple[Stretches, list[Change]]:
+        """The entry of an approval, or of its taking back, of frames on which the object is computed.
+
+        Returns:
+            All frames that are approved of the object then, and the changes: none where it changes nothing.
+
+        Raises:
+            NotFound: the object is unknown.
+        """
+        self.object_info(obj_id)
+        frames = [f for f in self.results.frames(obj_id) if first <= f <= last]
+        changed = to_stretches(f for f in frames if self.results.is_approved(obj_id, f) != approved)
+        before = self.log.view.approved.get(obj_id, ())
+        if not changed:
+            return before, []
+        after = union(before, changed) if approved else minus(before, changed)
+        return after, self.log.appended(ApproveAction(obj_id, changed, approved))[1]
+
+    def masks(self, obj_id: int, first: int, last: int) -> dict[int, Stored]:
+        """An object's masks on a span, and how each stands.
+
+        Raises:
+            NotFound: the object is unknown.
+        """
+        self.object_info(obj_id)
+        seen = self.results
+        return {
+            f: Stored(v.result, seen.is_prompted(f, v), seen.is_stale(obj_id, f, v), seen.is_approved(obj_id, f))
+            for f, v in seen.versions(obj_id).items()
+            if first <= f <= last
+        }
+
+    def split(
+        self, obj_id: int, frame_index: int, prompts: tuple[Prompt, ...], divided: Mapping[int, Divided]
+    ) -> tuple[Repaired, list[Change]]:
+        """The entry of a split; the part gets an id of its own, and the object's class."""
+        new_obj_id = self.next_obj_id
+        frames = to_stretches(f for f, d in divided.items() if d.rest is not None)
+        edit, changes = self.log.appended(SplitAction(obj_id, new_obj_id, frame_index, prompts, frames))
+        info = ObjectInfo(new_obj_id, f"Object {new_obj_id}", self.objects[obj_id].label, color_of(new_obj_id))
+        changes.append(Bear(edit.seq, info))
+        for frame, each in divided.items():
+            part = replace(each.part, obj_id=new_obj_id)
+            changes.append(Put(edit.seq, frame, (part,) if each.rest is None else (each.rest, part)))
+        return Repaired(new_obj_id, frames), changes
+
+    def merge(
+        self, obj_id: int, other: int, whole: bool, merged: Mapping[int, Merged]
+    ) -> tuple[Repaired, list[Change]]:
+        """The entry of a merge of `other` into an object."""
+        action = MergeAction(
+            obj_id,
+            other,
+            to_stretches(merged),
+            whole,
+            to_stretches(f for f, each in merged.items() if each.prompted),
+            to_stretches(f for f, each in merged.items() if each.stale),
+            to_stretches(f for f, each in merged.items() if each.approved),
+        )
+        edit, changes = self.log.appended(action)
+        changes += [Put(edit.seq, frame, each.results) for frame, each in merged.items()]
+        return Repaired(other if whole else None, action.frames), changes
+
+    def evidence(self, obj_id: int) -> Evidence:
+        """What tells of an object's problems; `tracked` makes numbers of it, without the session's lock."""
+        runs, results = self.records.runs(), self.results
+        return Evidence(
+            obj_id,
+            [
+                (f, v.result, v.seq in runs and not results.is_approved(obj_id, f), results.is_stale(obj_id, f, v))
+                for f, v in results.versions(obj_id).items()
+            ],
+        )
+
     def first_prompted(self, obj_ids: Iterable[int]) -> int | None:
         """The first frame on which any of the objects is prompted; None where none is."""
-        frames = (f for i in obj_ids for f, v in self.results.versions(i).items() if self.results.is_prompted(v))
+        frames = (f for i in obj_ids for f, v in self.results.versions(i).items() if self.results.is_prompted(f, v))
         return min(frames, default=None)
 
 

@@ -138,6 +138,8 @@ class Log:
     next_seq: int = 1
     next_obj_id: int = 1
     """Neither an edit's number nor an object's is used twice, whatever was dropped."""
+    reached: tuple[int, int] | None = None
+    """Of the last run, as the log was read: how many frames it had gone over, and the last of them."""
 
 
 class Loader(Protocol):
@@ -329,6 +331,24 @@ class Store(Protocol):
         ...
 
     def loader(self, session_id: str) -> Loader | None: ...
+    def sizes(self, owner: str) -> Mapping[str, int]:
+        """What the results of each of an owner's sessions take, in bytes.
+
+        Raises:
+            StorageUnavailable: it can't be read.
+        """
+        ...
+
+    def labels(self, owner: str) -> Mapping[str, str]:
+        """The colours of an owner's classes.
+
+        Raises:
+            StorageUnavailable: they can't be read.
+        """
+        ...
+
+    def put_label(self, owner: str, label: str, color: str, clock: float, on_stored: OnStored) -> None: ...
+    def drop_label(self, owner: str, label: str, on_stored: OnStored) -> None: ...
     def create(self, row: SessionRow, on_stored: OnStored, changes: Sequence[Change] = ()) -> None: ...
     def write(self, session_id: str, changes: Sequence[Change], on_stored: OnStored) -> None: ...
     def delete(self, session_id: str, on_stored: OnStored) -> None: ...
@@ -338,8 +358,11 @@ class Store(Protocol):
         """The server's own time when the store was last told of it, in seconds; known with its sessions."""
         ...
 
-    def note_use(self, clock: float, used: Mapping[str, float], on_stored: OnStored) -> None:
-        """Write down the server's own time, and when sessions were last used."""
+    def note_use(self, clock: float, used: Mapping[str, float], forget: float, on_stored: OnStored) -> None:
+        """Write down the server's own time, and when sessions were last used.
+
+        `forget`: classes of visitors that were given before that time, and who have no session, are deleted.
+        """
         ...
 
     def close(self) -> None: ...
@@ -356,6 +379,18 @@ class MemoryStore:
     def loader(self, session_id: str) -> Loader | None:
         return None
 
+    def sizes(self, owner: str) -> Mapping[str, int]:
+        return {}
+
+    def labels(self, owner: str) -> Mapping[str, str]:
+        return {}
+
+    def put_label(self, owner: str, label: str, color: str, clock: float, on_stored: OnStored) -> None:
+        on_stored(None)
+
+    def drop_label(self, owner: str, label: str, on_stored: OnStored) -> None:
+        on_stored(None)
+
     def create(self, row: SessionRow, on_stored: OnStored, changes: Sequence[Change] = ()) -> None:
         on_stored(None)
 
@@ -365,7 +400,7 @@ class MemoryStore:
     def delete(self, session_id: str, on_stored: OnStored) -> None:
         on_stored(None)
 
-    def note_use(self, clock: float, used: Mapping[str, float], on_stored: OnStored) -> None:
+    def note_use(self, clock: float, used: Mapping[str, float], forget: float, on_stored: OnStored) -> None:
         on_stored(None)
 
     def close(self) -> None:

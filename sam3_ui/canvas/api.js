@@ -54,6 +54,14 @@ export function createApi(base, onConnection, onLocked) {
     rename: (sid, id, patch) =>
       json(`${session(sid)}/object/${id}`, { method: "PATCH", headers: { "Content-Type": "application/json" }, body: JSON.stringify(patch) }),
     remove: (sid, id) => json(`${session(sid)}/object/${id}`, { method: "DELETE" }),
+    approve: (sid, id, body) => post(`${session(sid)}/object/${id}/approve`, body),
+    split: (sid, id, body) => post(`${session(sid)}/object/${id}/split`, body),
+    merge: (sid, id, body) => post(`${session(sid)}/object/${id}/merge`, body),
+    problems: (sid) => json(`${session(sid)}/problems`),
+    labels: () => json("api/v1/video/labels"),
+    putLabel: (label, color) =>
+      json("api/v1/video/labels", { method: "PUT", headers: { "Content-Type": "application/json" }, body: JSON.stringify({ label, color }) }),
+    dropLabel: (label) => json(`api/v1/video/labels/${encodeURIComponent(label)}`, { method: "DELETE" }),
     /** The JPEG of a frame as a Blob. */
     frame: async (sid, n, width, options) => (await send(`${session(sid)}/frame/${n}?width=${width}`, options)).blob(),
     exportUrl: (sid, name) => url(`${session(sid)}/export/${name}`).href,

@@ -3,7 +3,7 @@
 import { count, esc, paint } from "./dom.js";
 import { icon } from "./icons.js";
 import { duration } from "./runbox.js";
-import { isRunning } from "./store.js";
+import { isRunning, objectOf } from "./store.js";
 
 const STEPS = [
   ["Say or click what you want", "Type a word, click it, or draw a box. Text, clicks and boxes mix freely."],
@@ -58,6 +58,8 @@ export function createEmpty(app) {
     if (state.connection === "lost") return `<div class="banner" role="alert"><span class="dot off"></span><span><b class="b">Connection lost.</b> <span class="muted">${isRunning(state) ? "The run goes on; reconnecting." : "Reconnecting."}</span></span></div>`;
     if (m?.state === "loading") return `<div class="banner"><span class="spin"></span><span><b class="b">${esc(m.title)} is loading${m.stage ? ` (${esc(m.stage)})` : ""}.</b> <span class="muted">You can play and prompt now; prompts wait in line.</span></span></div>`;
     if (m?.state === "failed") return `<div class="banner">${icon("warn")}<span><b class="b">${esc(m.title)} could not be loaded.</b> <span class="muted">${esc(m.note ?? "The server's log says why.")}</span></span></div>`;
+    const where = state.splitting !== null && app.repair.splitWords();
+    if (state.splitting !== null) return `<div class="banner">${icon("split", "s")}<span><b class="b">Click the part of ${esc(objectOf(state, state.splitting).name)}</b> <span class="muted">that becomes an object of its own${where ? `, ${where}` : ""}.</span></span><button class="btn" data-do="stopSplit">Cancel</button></div>`;
     if (state.objects.length || state.pending.length || state.edits.length || state.shown < 0) return "";
     const text = m?.capabilities?.text === false ? "or drag a box around it." : "or type its name above.";
     return `<div class="banner low">${icon("point")}<span><b class="b">Click something to start,</b> <span class="muted">${text}</span></span></div>`;
@@ -95,7 +97,7 @@ export function createEmpty(app) {
     if (await app.actions.sample()) app.session.prompt(0, [prompt]);
   };
 
-  store.on(["view", "upload", "tab", "config", "model", "objects", "pending", "edits", "shown", "info", "connection"], draw);
+  store.on(["view", "upload", "tab", "config", "model", "objects", "pending", "edits", "shown", "info", "connection", "splitting"], draw);
   store.on(["view"], recall);
   return { veil: (on) => (veil.hidden = !on) };
 }

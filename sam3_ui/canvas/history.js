@@ -2,10 +2,13 @@
 
 import { chip, count, esc, paint } from "./dom.js";
 import { icon } from "./icons.js";
+import { spanText } from "./ranges.js";
 import { editObjects, isRunning, objectOf } from "./store.js";
 import { staleFrames } from "./transport.js";
 
 const WAYS = { forward: "forward", backward: "back", both: "both ways" };
+
+const whole = (frames, state) => frames?.length && frames[0][0] === 0 && frames.at(-1)[1] === state.info.total_frames - 1;
 
 /** An edit as [icon, words, shows objects, where]. */
 function describe(edit, state, firsts) {
@@ -25,8 +28,11 @@ function describe(edit, state, firsts) {
     const where = edit.frames ? `${edit.frames[0]}–${edit.frames[1]}` : "";
     return ["right", `${live ? "Propagating" : "Propagated"} ${all && state.objects.length > 1 ? "all " : ""}${WAYS[edit.direction] ?? ""}${end}`, !all || state.objects.length === 1, where];
   }
+  if (edit.kind === "approve") return ["check", edit.approved === false ? "Took approval from" : "Approved", true, whole(edit.frames, state) ? "" : edit.frames?.length ? spanText([edit.frames[0][0], edit.frames.at(-1)[1]]) : ""];
+  if (edit.kind === "split") return ["split", "Split off", true, String(edit.frame_index)];
+  if (edit.kind === "merge") return ["merge", "Merged", true, ""];
   if (edit.kind === "remove") return ["trash", "Removed", true, ""];
-  if (edit.kind === "rename") return ["pen", "Renamed", true, ""];
+  if (edit.kind === "rename") return edit.name != null ? ["pen", "Renamed", true, ""] : edit.label != null ? ["tag", edit.label ? `Class ${esc(edit.label)} for` : "No class for", true, ""] : ["hue", "Colour of", true, ""];
   return ["reset", "Removed everything", false, ""];
 }
 
@@ -35,11 +41,14 @@ export function mountHistory(app) {
 
   function draw() {
     const firsts = new Map();
-    for (const e of state.edits) if (e.kind === "prompt") for (const id of editObjects(e)) if (!firsts.has(id)) firsts.set(id, e.seq);
+    for (const e of state.edits) {
+      if (e.new_obj_id != null) firsts.set(e.new_obj_id, e.seq);
+      if (e.kind === "prompt") for (const id of editObjects(e)) if (!firsts.has(id)) firsts.set(id, e.seq);
+    }
     const now = state.edits.findLast((e) => !e.undone)?.seq;
     const rows = [...state.edits].reverse().map((e) => {
       const [glyph, words, shows, where] = describe(e, state, firsts);
-      const ids = shows ? editObjects(e).slice(0, 4) : [];
+      const ids = shows ? (e.new_obj_id == null ? editObjects(e) : [e.new_obj_id]).slice(0, 4) : [];
       return `<li class="${e.undone ? "undone" : ""} ${e.seq === now ? "now" : ""}"><button data-do="backTo" data-seq="${e.seq}" data-key="h${e.seq}">${icon(glyph)}<span class="t">${words}</span>${ids.map((id) => chip(objectOf(state, id))).join("")}<span class="mono">${where}</span></button></li>`;
     });
     const n = state.edits.filter((e) => !e.undone).length;

@@ -48,6 +48,11 @@ const SHAPES = {
   link: '<path d="M10 5H5v14h14v-5M14 4h6v6M20 4l-9 9"/>',
   moon: '<path d="M19.5 14.5A8 8 0 019.5 4.5a8 8 0 1010 10z"/>',
   folder: '<path d="M3 7a1 1 0 011-1h5l2 2.5h9a1 1 0 011 1V18a1 1 0 01-1 1H4a1 1 0 01-1-1z"/>',
+  dots: '<path d="M6 12h.01M12 12h.01M18 12h.01" stroke-width="2.6"/>',
+  split: '<path d="M12 3v18" stroke-dasharray="2.5 2.5"/><path d="M9 6H5a1 1 0 00-1 1v10a1 1 0 001 1h4M15 6h4a1 1 0 011 1v10a1 1 0 01-1 1h-4"/>',
+  merge: '<rect x="3.5" y="6" width="11" height="9" rx="2"/><path d="M9.500 15v2a2 2 0 002 2h7a2 2 0 002-2v-6a2 2 0 00-2-2h-4"/>',
+  tag: '<path d="M4 5a1 1 0 011-1h6.500L20 12.500 12.500 20 4 11.500z"/><circle cx="8.200" cy="8.200" r="1.200"/>',
+  hue: '<path d="M12 3.500s6 6.300 6 10.500a6 6 0 01-12 0c0-4.200 6-10.500 6-10.500z"/>',
   copy: '<rect x="9" y="9" width="11" height="11" rx="2"/><path d="M5 15H4.5A1.5 1.5 0 013 13.5v-9A1.5 1.5 0 014.5 3h9A1.5 1.5 0 0115 4.5V5"/>',
 };
 
@@ -58,5 +63,8 @@ export function icon(name, size = "") {
 
 /** The product's mark: an object with its selection around it. */
 export const LOGO = '<svg viewBox="0 0 24 24" aria-hidden="true"><path d="M12 2.500c5 0 9.500 3 9.500 8.500 0 6-4 10.500-9.500 10.500S2.500 17.500 2.500 12 7 2.500 12 2.500z" fill="none" stroke="currentColor" stroke-width="1.600" stroke-dasharray="3.200 2.400"/><path d="M12 7c3 0 5 1.600 5 4.500S15 17 12 17s-5-2-5-5 2-5 5-5z" fill="currentColor"/></svg>';
+
+/** A frame to look at, on a lane. */
+export const TRIANGLE = '<svg viewBox="0 0 18 16" aria-hidden="true"><path d="M9 1.500L17 15H1z" fill="#FFC24B" stroke="#17191C" stroke-width="1.500" stroke-linejoin="round"/><path d="M9 6v4.200M9 12.300v.2" stroke="#17191C" stroke-width="1.700" stroke-linecap="round" fill="none"/></svg>';
 
 export const STRIPES = '<svg viewBox="0 0 15 15" aria-hidden="true"><path d="M0 15L15 0M-4 11L11 -4M4 19L19 4" stroke="currentColor" stroke-width="2" opacity=".7"/></svg>';

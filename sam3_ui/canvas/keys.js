@@ -35,6 +35,8 @@ export function mountKeys(app) {
     z: () => app.stage.zoomTo(1),
     "+": () => app.stage.zoomBy(1.25), "=": () => app.stage.zoomBy(1.25), "-": () => app.stage.zoomBy(0.8),
     "[": () => app.player.mark(-1), "]": () => app.player.mark(1),
+    ",": () => actions.prevProblem(), ".": () => actions.nextProblem(),
+    a: approve,
     i: () => setRange(0), o: () => setRange(1),
     r: () => store.set({ loop: !state.loop }),
     home: () => app.player.seek(0),
@@ -43,6 +45,10 @@ export function mountKeys(app) {
   };
   function remove() {
     if (state.selected !== null && !isRunning(state)) app.session.remove(state.selected);
+  }
+
+  function approve() {
+    if (state.selected !== null) app.repair.toggle(state.selected);
   }
 
   /** Returns whether the key meant something. */
@@ -80,9 +86,11 @@ export function mountKeys(app) {
 
   function escape() {
     if (app.help.isOpen()) app.help.close();
+    else if (state.splitting !== null) store.set({ splitting: null });
     else if (app.overlay.aimed()) app.overlay.aim(null);
     else if (isRunning(state)) app.runs.stop();
     else if (state.answer) store.set({ answer: null });
+    else if (state.range) store.set({ range: null, target: null });
     else app.toast.clear();
     return true;
   }

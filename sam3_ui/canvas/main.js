@@ -2,6 +2,7 @@
 
 import { createApi } from "./api.js";
 import { createBrush } from "./brush.js";
+import { mountClasses } from "./classes.js";
 import { delegate } from "./dom.js";
 import { createEmpty } from "./empty.js";
 import { mountExports } from "./exports.js";
@@ -16,7 +17,9 @@ import { createOverlay } from "./overlay.js";
 import { createPlayer } from "./player.js";
 import { mountPointer } from "./pointer.js";
 import { createPopover } from "./popover.js";
+import { mountProblems } from "./problems.js";
 import { mountRail } from "./rail.js";
+import { mountRepair } from "./repair.js";
 import { createResults } from "./results.js";
 import { mountRunBox } from "./runbox.js";
 import { createRuns } from "./runs.js";
@@ -51,6 +54,9 @@ export function mount(element, { base }) {
   app.player = createPlayer(app);
   app.runs = createRuns(app);
   app.session = createSession(app);
+  app.repair = mountRepair(app);
+  app.classes = mountClasses(app);
+  mountProblems(app);
   app.brush = createBrush(app);
   app.empty = createEmpty(app);
   app.help = mountHelp(app);

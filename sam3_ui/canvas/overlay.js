@@ -3,6 +3,7 @@
 import { chip, esc, needsWhite, paint } from "./dom.js";
 import { icon } from "./icons.js";
 import { objectAt, visible } from "./masks.js";
+import { holds } from "./ranges.js";
 import { shapeOf } from "./results.js";
 import { editObjects, isRunning, objectOf } from "./store.js";
 
@@ -54,7 +55,7 @@ export function createOverlay(app) {
         }
         placed.push({ cx, cy, half });
         const selected = entry.id === state.selected;
-        return `<button tabindex="-1" class="tag ${selected ? "sel" : ""} ${needsWhite(object.color) ? "w" : ""}" data-do="select" data-id="${entry.id}" style="--c:${esc(object.color)};left:${cx.toFixed(1)}px;top:${cy.toFixed(1)}px">${chip(object)}${esc(object.name)}</button>`;
+        return `<button tabindex="-1" class="tag ${selected ? "sel" : ""} ${needsWhite(object.color) ? "w" : ""}" data-do="select" data-id="${entry.id}" style="--c:${esc(object.color)};left:${cx.toFixed(1)}px;top:${cy.toFixed(1)}px">${chip(object)}${esc(object.name)}${holds(object.approved ?? [], state.shown) ? icon("check") : ""}</button>`;
       })
       .join("");
   }
@@ -97,6 +98,7 @@ export function createOverlay(app) {
 
   /** What the next click would do, in words: [first line, second line]. */
   function words() {
+    if (state.splitting !== null) return ["Click this part to split it off", app.repair.splitWords()];
     const name = state.selected === null ? null : esc(objectOf(state, state.selected).name);
     const who = name ?? (state.born ? "the new object" : null);
     if (state.tool === "box") return [who ? `Drag a box around ${who}` : "Drag a box around an object", ""];
@@ -122,7 +124,7 @@ export function createOverlay(app) {
   }
 
   const drawHint = () => paint(layers.hint, hint());
-  app.store.after(["pending", "edits", "playing", "tool", "selected", "brush", "view", "born"], () => app.stage.draw());
+  app.store.after(["pending", "edits", "playing", "tool", "selected", "brush", "view", "born", "splitting"], () => app.stage.draw());
 
   return {
     update() {

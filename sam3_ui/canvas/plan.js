@@ -1,18 +1,23 @@
 // What the Propagate button would do: which objects, which way, which frames. The page chooses from
 // what is missing or out of date; what a person sets by hand wins.
 
-import { frameCount, isRunning, promptsOf } from "./store.js";
+import { frameCount, within } from "./ranges.js";
+import { isRunning, promptsOf } from "./store.js";
 
-/** Where a run of this object should start, or null when nothing of it is missing. */
+/** Where a run of this object should start, or null when nothing of it is missing (in the range, if there is one). */
 function need(state, object) {
   const last = state.info.total_frames - 1;
+  const [low, high] = state.range ?? [0, last];
   const prompts = promptsOf(state, object.id);
-  const prompted = prompts.length ? prompts.at(-1).frame_index : (object.prompts?.[0]?.frame_index ?? null);
-  if (object.stale.length) {
-    const at = prompted ?? object.stale[0][0];
-    const [before, after] = [object.stale[0][0] < at, object.stale.at(-1)[1] > at];
+  const newest = prompts.findLast((e) => low <= e.frame_index && e.frame_index <= high) ?? prompts.at(-1);
+  const prompted = newest?.frame_index ?? object.prompts?.[0]?.frame_index ?? null;
+  const stale = within(object.stale, [low, high]);
+  if (stale.length) {
+    const at = prompted ?? stale[0][0];
+    const [before, after] = [stale[0][0] < at, stale.at(-1)[1] > at];
     return { at, way: before && after ? "both" : before ? "backward" : "forward" };
   }
+  if (state.range) return needInRange(object, prompts.map((e) => e.frame_index), [low, high]);
   if (frameCount(object.computed) > last) return null;
   if (prompted === null) return null;
   const first = Math.min(...prompts.map((e) => e.frame_index), prompted);
@@ -22,18 +27,35 @@ function need(state, object) {
   return { at: covered[0] < first ? covered[0] : first, way: "backward" };
 }
 
-/** { possible, ids (null: all), direction, at, first, last, frames, requests, reason }. */
+/** The same for a range that a person chose, where nothing is out of date. */
+function needInRange(object, prompted, [low, high]) {
+  if (frameCount(within(object.computed, [low, high])) > high - low) return null;
+  const at = prompted.findLast((f) => low <= f && f <= high);
+  if (at === undefined) return null; // what there is outside does not say which way
+  return { at, way: low < at && at < high ? "both" : at === high ? "backward" : "forward" };
+}
+
+/**
+ * The objects that a run is for if nobody chose: null for all. Finished ones are left alone: a correction is
+ * propagated by itself, and so is an object that was added late, unless its words are looked for everywhere.
+ */
+function due(state, needs) {
+  const { objects, selected } = state;
+  const stale = objects.filter((o) => within(o.stale, state.range ?? [0, Infinity]).length).map((o) => o.id);
+  if (stale.length && stale.length < objects.length) return stale.includes(selected) ? [selected] : stale;
+  if (stale.length) return null;
+  const fresh = objects.filter((o) => needs.get(o.id) && frameCount(o.computed) <= (o.prompts?.length ?? 0)).map((o) => o.id);
+  const searched = (state.concepts ?? []).some((c) => !c.obj_ids.length || c.obj_ids.some((id) => fresh.includes(id)));
+  return fresh.length && fresh.length < objects.length && !searched ? fresh : null;
+}
+
+/** { possible, ids (null: all), approved (frames of them that stay as they are), direction, at, first, last, frames, requests, reason }. */
 export function plan(state) {
   if (!state.info) return { possible: false, reason: "", frames: 0, first: 0, last: 0, direction: "forward", requests: [] };
   const end = state.info.total_frames - 1;
   const objects = state.objects;
   const needs = new Map(objects.map((o) => [o.id, need(state, o)]));
-  const stale = objects.filter((o) => o.stale.length);
-  let target = state.target;
-  if (target === null || (target !== "all" && !needs.has(target))) {
-    target = stale.length && stale.length < objects.length && stale.some((o) => o.id === state.selected) ? state.selected : "all";
-  }
-  const ids = target === "all" ? null : [target];
+  const ids = state.target === "all" ? null : needs.has(state.target) ? [state.target] : due(state, needs);
   const open = objects.filter((o) => (ids === null || ids.includes(o.id)) && needs.get(o.id)).map((o) => needs.get(o.id));
   const chosen = objects.filter((o) => ids === null || ids.includes(o.id));
   const prompted = chosen.flatMap((o) => promptsOf(state, o.id).map((e) => e.frame_index));
@@ -61,5 +83,6 @@ export function plan(state) {
     leg("backward", start, first);
   }
   const reason = isRunning(state) ? "" : !objects.length && !asked.length ? "Add an object first" : end === 0 ? "A still image has nothing to propagate" : "";
-  return { possible: !reason && objects.length + asked.length > 0, reason, target, ids, direction, at: start, first, last, frames: last - first + 1, requests: legs, done: objects.length > 0 && !open.length };
+  const approved = chosen.reduce((n, o) => n + frameCount(within(o.approved ?? [], [first, last])), 0);
+  return { possible: !reason && objects.length + asked.length > 0, reason, ids, approved, direction, at: start, first, last, frames: last - first + 1, requests: legs, done: objects.length > 0 && !open.length };
 }

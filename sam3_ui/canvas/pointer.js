@@ -20,6 +20,10 @@ export function mountPointer(app) {
 
   /** Add to or take away from the target at a point of the shown frame. */
   function click(point, negative, force = false) {
+    if (state.splitting !== null) {
+      app.repair.splitAt(state.shown, point);
+      return;
+    }
     const other = objectAt(app, state.shown, [point.x, point.y]);
     if (!negative && !force && state.selected !== null && other !== null && other !== state.selected) {
       app.session.select(other);
@@ -73,7 +77,7 @@ export function mountPointer(app) {
     } else if (gesture.kind === "stroke") {
       for (const e of event.getCoalescedEvents?.() ?? [event]) app.brush.move(app.stage.locate(e.clientX, e.clientY));
       app.brush.move(at);
-    } else if (!gesture.negative) app.overlay.drag({ x0: gesture.at.x, y0: gesture.at.y, x1: at.x, y1: at.y });
+    } else if (!gesture.negative && state.splitting === null) app.overlay.drag({ x0: gesture.at.x, y0: gesture.at.y, x1: at.x, y1: at.y });
   }
 
   function end(event) {
@@ -102,7 +106,7 @@ export function mountPointer(app) {
       return;
     }
     const box = [Math.min(g.at.x, at.x), Math.min(g.at.y, at.y), Math.abs(at.x - g.at.x), Math.abs(at.y - g.at.y)];
-    if (!g.negative && box[2] > 0 && box[3] > 0) app.session.prompt(state.shown, [{ type: "box", box, label: true }]);
+    if (!g.negative && state.splitting === null && box[2] > 0 && box[3] > 0) app.session.prompt(state.shown, [{ type: "box", box, label: true }]);
   }
 
   function cancel(event) {

@@ -44,6 +44,12 @@ export function createPopover(app) {
     return undefined;
   });
 
+  function under(menu, at, frame) {
+    menu.style.left = `${Math.max(8, Math.min(at.left, frame.width - menu.offsetWidth - 8))}px`;
+    const below = at.bottom + 4;
+    menu.style.top = `${below + menu.offsetHeight < frame.height ? below : Math.max(8, at.top - menu.offsetHeight - 4)}px`;
+  }
+
   return {
     close,
     /** A menu of { label, mark, object, icon, disabled, run } under a button; null draws a rule. */
@@ -66,12 +72,10 @@ export function createPopover(app) {
         });
         menu.append(row);
       }
-      mount(button, menu, (m, at, frame) => {
-        m.style.left = `${Math.max(8, Math.min(at.left, frame.width - m.offsetWidth - 8))}px`;
-        const below = at.bottom + 4;
-        m.style.top = `${below + m.offsetHeight < frame.height ? below : Math.max(8, at.top - m.offsetHeight - 4)}px`;
-      });
+      mount(button, menu, under);
     },
+    /** Any menu element under a button. */
+    openUnder: (button, menu) => mount(button, menu, under),
     /** Any menu element, placed by `place(menu, button's rect, page's rect)`. */
     openAs: mount,
   };

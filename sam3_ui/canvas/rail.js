@@ -1,7 +1,8 @@
 // The tools at the left, and the status line under the picture.
 
-import { paint } from "./dom.js";
+import { esc, paint } from "./dom.js";
 import { icon } from "./icons.js";
+import { problemAt } from "./problems.js";
 import { isRunning } from "./store.js";
 
 const TOOLS = [["point", "Point", "V"], ["box", "Box", "B"], ["brush", "Brush", "P"], ["erase", "Eraser", "E"], ["text", "Text", "T"], null, ["pan", "Pan", "H"]];
@@ -34,6 +35,8 @@ export function mountRail(app) {
         ? '<span class="live"><span class="pulse"></span>Following the run</span><span class="hide-m">Scrub any time; the run goes on</span>'
         : '<span class="live">The run goes on</span><button class="btn" data-do="follow">Follow it</button>';
     }
+    const problem = problemAt(state, state.selected, state.shown);
+    if (problem) return `<span class="live clip"><span class="warnc">${icon("warn", "s")}</span>${esc(problem.detail)}</span><span class="hide-m"><b>A</b> approve</span><span class="hide-m"><b>.</b> next</span>`;
     if (state.tool === "brush" || state.tool === "erase") {
       const what = state.tool === "brush" ? "<b>Drag</b> paint" : "<b>Drag</b> erase";
       return `<span>${what}</span><label class="size">Size<input type="range" class="range-in" min="4" max="200" value="${state.brush}" data-key="brush" aria-label="Brush size"></label><span class="hide-m"><b>Alt-wheel</b> size</span>`;
@@ -47,7 +50,7 @@ export function mountRail(app) {
     parts.stat.hidden = state.view !== "work";
     if (parts.stat.hidden) return;
     const r = state.info?.resolution;
-    paint(parts.stat, `<span class="tips hide-s">${tips()}</span><span class="tips show-s">${isRunning(state) ? tips() : "<span><b>Tap</b> add</span><span><b>Hold</b> take away</span><span><b>Drag</b> box</span>"}</span><span class="grow"></span>
+    paint(parts.stat, `<span class="tips hide-s">${tips()}</span><span class="tips show-s">${isRunning(state) || problemAt(state, state.selected, state.shown) ? tips() : "<span><b>Tap</b> add</span><span><b>Hold</b> take away</span><span><b>Drag</b> box</span>"}</span><span class="grow"></span>
       ${state.waiting ? '<span class="live" title="The model works on it"><span class="spin"></span>Working</span>' : ""}
       <span class="mono muted hide-m">${r ? `${r.width} × ${r.height}` : ""}</span>
       <span class="zoom"><button class="ib" data-do="zoomOut" aria-label="Zoom out" title="Zoom out (−)">${icon("minus", "s")}</button><button class="mono zv" data-do="zoomFull" title="100% (Z)">${Math.round(state.zoom * 100)}%</button><button class="ib" data-do="zoomIn" aria-label="Zoom in" title="Zoom in (+)">${icon("plus", "s")}</button><button class="ib" data-do="zoomFit" aria-label="Fit" title="Fit (F)">${icon("fit", "s")}</button></span>`);
@@ -61,7 +64,7 @@ export function mountRail(app) {
   });
 
   store.on(["view", "tool", "model", "canUndo", "canRedo", "run"], drawRail);
-  store.on(["view", "tool", "info", "zoom", "run", "following", "waiting", "brush"], drawStat);
+  store.on(["view", "tool", "info", "zoom", "run", "following", "waiting", "brush", "problems", "selected", "shown"], drawStat);
 
   Object.assign(actions, {
     tool(button) {

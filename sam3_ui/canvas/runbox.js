@@ -8,7 +8,7 @@ import { isRunning, objectOf } from "./store.js";
 export function mountRunBox(app) {
   const { store, state, parts, actions } = app;
 
-  const chosen = (ids) => (ids ? objectOf(state, ids[0]).name : "All");
+  const chosen = (ids) => (!ids ? "All" : ids.length === 1 ? objectOf(state, ids[0]).name : count(ids.length, "object"));
 
   function idle() {
     const work = plan(state);
@@ -17,7 +17,8 @@ export function mountRunBox(app) {
       return `<button role="radio" aria-checked="${work.direction === name}" class="${work.direction === name ? "on" : ""}" data-do="direction" data-way="${name}" data-key="way-${name}" ${off ? 'disabled title="This engine only goes forward"' : ""}>${icon(glyph, "s")}${label}</button>`;
     };
     const seconds = state.rate ? work.frames / state.rate : null;
-    const under = work.reason || (work.done && !state.range ? "Everything is up to date" : seconds ? `About ${duration(seconds)} at ${state.rate.toFixed(1)} frames/s` : "Masks appear as they are computed");
+    const kept = work.approved ? `${count(work.approved, "approved frame")} stay${work.approved === 1 ? "s" : ""} as ${work.approved === 1 ? "it is" : "they are"}` : "";
+    const under = work.reason || (work.done && !state.range ? "Everything is up to date" : kept ? kept : seconds ? `About ${duration(seconds)} at ${state.rate.toFixed(1)} frames/s` : "Masks appear as they are computed");
     const end = (state.info?.total_frames ?? 1) - 1;
     return `<div class="sh">Propagate<span class="grow"></span>${state.range ? `<button class="ib" data-do="wholeRange" title="Back to the page's own range" aria-label="Reset the range">${icon("reset", "s")}</button>` : ""}</div><div class="runb">
       <div class="seg" role="radiogroup" aria-label="Direction">${way("backward", "Back", "left")}${way("both", "Both", "both")}${way("forward", "Forward", "right")}</div>
@@ -81,11 +82,11 @@ export function mountRunBox(app) {
     resume: () => app.runs.resume(),
     stop: () => app.runs.stop(),
     runTarget(button) {
-      const now = plan(state).target;
+      const { ids } = plan(state);
       const pick = (value) => () => store.set({ target: value });
       app.popover.open(button, [
-        { label: "All objects", mark: now === "all", run: pick("all") },
-        ...state.objects.map((o) => ({ label: o.name, object: o, mark: now === o.id, run: pick(o.id) })),
+        { label: "All objects", mark: !ids, run: pick("all") },
+        ...state.objects.map((o) => ({ label: o.name, object: o, mark: ids?.length === 1 && ids[0] === o.id, run: pick(o.id) })),
       ]);
     },
   });

@@ -91,7 +91,7 @@ export function createRuns(app) {
     app.toast.clear();
     queue = work.requests.slice(1);
     begin(work.requests[0]);
-    const who = work.ids ? objectOf(state, work.ids[0]).name : "all objects";
+    const who = work.ids ? work.ids.map((id) => objectOf(state, id).name).join(", ") : "all objects";
     app.say(`Propagating ${who}, ${work.frames} frames.`);
   }
 

@@ -3,17 +3,21 @@
 import { initialState, isRunning } from "./store.js";
 
 const SLOT = (tab) => `sam3.session.${tab === "images" ? "images" : "video"}`;
-const FRESH = ["info", "timestamps", "objects", "concepts", "edits", "canUndo", "canRedo", "run", "frame", "shown", "playing", "selected", "born",
-  "pending", "waiting", "hidden", "solo", "renaming", "answer", "direction", "range", "target", "following", "zoom"];
+const FRESH = ["info", "timestamps", "objects", "concepts", "problems", "edits", "canUndo", "canRedo", "run", "frame", "shown", "playing", "selected", "born",
+  "pending", "waiting", "hidden", "solo", "renaming", "splitting", "answer", "direction", "range", "target", "following", "zoom"];
 
 export function createSession(app) {
   const { api, store, state } = app;
   let refreshing = null;
   let again = false;
   let keys = 0;
+  // Changes are answered in the order they are asked for, but answers may overtake each other on the way.
+  let asked = 0;
+  let answered = 0;
 
   function forget() {
     const fresh = initialState();
+    [asked, answered] = [0, 0];
     app.frames.clear();
     app.results.clear();
     app.runs.leave();
@@ -34,6 +38,7 @@ export function createSession(app) {
     const ids = new Set(state.objects.map((o) => o.id));
     if (state.selected !== null && !ids.has(state.selected)) store.set({ selected: null });
     if (state.solo !== null && !ids.has(state.solo)) store.set({ solo: null });
+    if (state.splitting !== null && !ids.has(state.splitting)) store.set({ splitting: null });
   }
 
   /** Fetch status and log; calls that overlap share one more round. */
@@ -111,13 +116,13 @@ export function createSession(app) {
   async function prompt(frame, prompts, to = "target") {
     if (busy()) return null;
     const sid = state.sid;
-    const key = ++keys;
+    let turn = 0;
     let id = to === "new" ? null : to === "target" ? state.selected : to;
     const parent = to === "target" && id === null ? state.born : null;
-    const mark = { key, frame, id, prompts };
-    store.set({ pending: [...state.pending, mark], waiting: state.waiting + 1, answer: null });
+    const done = pend(frame, prompts, id);
     const work = (async () => {
       if (parent) id = await parent.catch(() => null);
+      turn = ++asked;
       return api.prompt(sid, { frame_index: frame, prompts, ...(id === null ? {} : { obj_id: id }) });
     })();
     const birth = id === null && !parent && to === "target" ? work.then((r) => r.obj_id) : null;
@@ -130,10 +135,17 @@ export function createSession(app) {
       if (sid !== state.sid) return reply;
       const objects = reply.obj_ids.map((o, i) => ({ id: o, mask: reply.masks[i], box: reply.boxes[i], score: reply.scores[i] }));
       app.results.invalidate();
-      app.results.merge(reply.frame_index, objects, reply.size);
+      // What a later change was answered before is no longer what the frame looks like.
+      if (turn > answered) {
+        answered = turn;
+        app.results.merge(reply.frame_index, objects, reply.size);
+      }
       if (birth && state.born === birth) store.set({ selected: reply.obj_id, born: null });
       else if (to === "new" && reply.obj_id !== null) store.set({ selected: reply.obj_id, born: null });
-      store.set({ range: null, target: null });
+      // A span that a person chose stays, as long as they work in it.
+      const { range, target } = state;
+      if (!range || frame < range[0] || frame > range[1]) store.set({ range: null, target: null });
+      else if (target !== null && target !== "all" && !reply.obj_ids.includes(target)) store.set({ target: null });
       app.stage.draw();
       app.say(summary(reply));
       return reply;
@@ -144,10 +156,21 @@ export function createSession(app) {
     } finally {
       if (sid === state.sid) {
         await refresh();
-        store.set({ pending: state.pending.filter((p) => p.key !== key), waiting: state.waiting - 1 });
+        done();
+        // More was asked for since: in which order it was taken only the service knows.
+        if (turn !== asked) app.results.invalidate();
         app.results.need(state.frame);
       }
     }
+  }
+
+  /** Show the marks of prompts until the function that is returned is called. */
+  function pend(frame, prompts, id) {
+    const [sid, key] = [state.sid, ++keys];
+    store.set({ pending: [...state.pending, { key, frame, id, prompts }], waiting: state.waiting + 1, answer: null });
+    return () => {
+      if (sid === state.sid) store.set({ pending: state.pending.filter((p) => p.key !== key), waiting: state.waiting - 1 });
+    };
   }
 
   /** During a run the service takes no changes: say so instead of asking it. */
@@ -164,25 +187,30 @@ export function createSession(app) {
     return `Mask on frame ${reply.frame_index} for ${n === 1 ? "one object" : `${n} objects`}, score ${scores}.`;
   }
 
+  /** Ask for a change and show what came of it. The service's reply, or null where it was refused. */
   async function change(title, call, said) {
     const sid = state.sid;
-    if (sid === null) return;
+    if (sid === null) return null;
+    const turn = ++asked;
     try {
-      await call(sid);
-      if (sid !== state.sid) return;
+      const reply = await call(sid);
+      if (sid !== state.sid) return null;
+      answered = Math.max(answered, turn);
       app.results.invalidate();
       await refresh();
       app.results.need(state.frame);
       app.stage.draw();
       if (said) app.say(said);
+      return reply;
     } catch (error) {
       if (sid === state.sid) failed(title, error);
+      return null;
     }
   }
 
   /** Show the frame that a step was about, if another one is on the screen. */
   function goTo(edit) {
-    if (edit?.kind === "prompt" && edit.frame_index !== state.frame) app.player.seek(edit.frame_index);
+    if (edit?.frame_index !== undefined && edit.frame_index !== state.frame) app.player.seek(edit.frame_index);
   }
 
   const lastActive = () => state.edits.findLast((e) => !e.undone);
@@ -193,6 +221,9 @@ export function createSession(app) {
     leave,
     refresh,
     prompt,
+    change,
+    pend,
+    busy,
     slot: (tab) => sessionStorage.getItem(SLOT(tab)),
     undo() {
       if (!state.canUndo || busy()) return undefined;

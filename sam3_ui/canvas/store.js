@@ -15,6 +15,7 @@ export const initialState = () => ({
   timestamps: [0], // seconds by frame
   objects: [],
   concepts: [], // the words that are looked for on every frame of a run
+  problems: [], // frames to look at: { frame_index, obj_id, kind, detail }, by frame
   edits: [],
   canUndo: false,
   canRedo: false,
@@ -33,6 +34,7 @@ export const initialState = () => ({
   hidden: new Set(),
   solo: null,
   renaming: null,
+  splitting: null, // the object of which the next click makes a part its own
   maskView: "fill", // fill | outline | cutout
   tool: "point", // point | box | brush | erase | pan
   brush: 24, // diameter in pixels of the screen
@@ -88,16 +90,15 @@ export function createStore() {
 /** The object with that id; one that the status does not list yet gets its number's colour. */
 export function objectOf(state, id) {
   return (
-    state.objects.find((o) => o.id === id) ?? { id, name: `Object ${id}`, color: PALETTE[(id - 1 + 8) % 8], frames: [], computed: [], stale: [], prompts: [] }
+    state.objects.find((o) => o.id === id) ?? { id, name: `Object ${id}`, color: PALETTE[(id - 1 + 8) % 8], frames: [], computed: [], stale: [], approved: [], prompts: [] }
   );
 }
+
+export { frameCount } from "./ranges.js";
 
 export const isVisible = (state, id) => (state.solo === null ? !state.hidden.has(id) : state.solo === id);
 
 export const isRunning = (state) => state.run?.state === "queued" || state.run?.state === "running";
-
-/** How many frames the ranges hold, ends inclusive. */
-export const frameCount = (ranges) => ranges.reduce((n, [a, b]) => n + b - a + 1, 0);
 
 /** Active prompt edits that name the object, oldest first. */
 export const promptsOf = (state, id) =>

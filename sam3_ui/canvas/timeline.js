@@ -1,11 +1,12 @@
-// The ruler with the run's range, the thumbnails, and a lane an object: solid is computed, hatched out
-// of date, dotted never computed. Positions are percentages of the part of the video in view.
+// The ruler with the run's range, the thumbnails, and a lane an object. Positions are percentages of the
+// part of the video in view.
 
-import { chip, clamp, esc, lastAtMost, paint } from "./dom.js";
-import { icon } from "./icons.js";
+import { clamp, lastAtMost, paint } from "./dom.js";
+import { createLanes } from "./lanes.js";
 import { plan } from "./plan.js";
+import { mountScrub } from "./scrub.js";
 import { thumbnails } from "./strip.js";
-import { editObjects, isRunning, isVisible } from "./store.js";
+import { isRunning } from "./store.js";
 
 const STEPS = [0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 1800];
 
@@ -31,6 +32,7 @@ export function mountTimeline(app) {
     return x1 > x0 ? `left:${x0.toFixed(3)}%;width:${(x1 - x0).toFixed(3)}%` : null;
   };
   const inView = (f) => f >= view[0] && f <= view[1];
+  const lanes = createLanes(app, heads, rows, { last, left, span, inView });
 
   function drawRuler() {
     if (!state.info || state.view !== "work") return paint(ruler, "");
@@ -75,58 +77,6 @@ export function mountTimeline(app) {
   }
   const bar = (a, b) => `left:${clamp(pos(a), 0, 100).toFixed(3)}%;width:${(clamp(pos(b), 0, 100) - clamp(pos(a), 0, 100)).toFixed(3)}%`;
 
-  /** The ranges that the run on its way has done so far: the status tells them only once a second. */
-  function live(o) {
-    const run = state.run;
-    if (!isRunning(state) || !app.runs.live().seen || (run.obj_ids?.length && !run.obj_ids.includes(o.id))) return [];
-    const [at, now] = [run.start_frame_index ?? 0, run.frame_index ?? 0];
-    if (run.direction === "both" && now < at) return [[now, last()]];
-    return [[Math.min(at, now), Math.max(at, now)]];
-  }
-
-  function lane(object) {
-    const color = `--c:${esc(object.color)}`;
-    const done = live(object);
-    const o = { ...object, frames: union(object.frames, done), computed: union(object.computed, done), stale: minus(object.stale, done) };
-    const clear = minus(o.frames, o.stale);
-    let html = gaps(o.computed).map(([a, b]) => piece("none", a, b)).join("");
-    html += minus(o.computed, o.frames).map(([a, b]) => piece("gone", a, b, "Computed, and the object is not there")).join("");
-    html += clear.map(([a, b]) => piece("sp", a, b, "", color)).join("");
-    html += o.stale.map(([a, b]) => piece("sp stale", a, b, "Out of date since a correction: propagate again", color)).join("");
-    if (isRunning(state) && state.run.frame_index != null && done.length && inView(state.run.frame_index)) {
-      html += `<div class="front" style="left:${left(state.run.frame_index)}"></div>`;
-    }
-    return `<div class="ln ${o.id === state.selected ? "on" : ""} ${isVisible(state, o.id) ? "" : "off"}" data-id="${o.id}"><div>${html}${marks(o)}</div></div>`;
-  }
-  const piece = (name, a, b, title = "", style = "") => {
-    const place = span(a, b);
-    return place ? `<div class="${name}" style="${style};${place}"${title ? ` title="${title}"` : ""}></div>` : "";
-  };
-  const gaps = (ranges) => minus([[0, last()]], ranges);
-
-  function marks(o) {
-    const seen = new Set();
-    let html = "";
-    for (const e of state.edits) {
-      if (e.kind !== "prompt" || e.undone || !editObjects(e).includes(o.id) || !inView(e.frame_index)) continue;
-      for (const p of e.prompts ?? []) {
-        const kind = p.type === "point" ? (p.point_labels?.at(-1) === 0 ? "minus" : "plus") : p.type === "mask" ? (p.mode === "subtract" ? "erase" : "brush") : p.type;
-        if (seen.has(`${e.frame_index}${kind}`)) continue;
-        seen.add(`${e.frame_index}${kind}`);
-        const [shape, glyph] = { plus: ["", icon("plus")], minus: ["neg", icon("minus")], box: ["sq", icon("boxm")], text: ["sq", "<b>T</b>"], brush: ["sq", icon("brush")], erase: ["sq", icon("erase")] }[kind];
-        html += `<button class="pm ${shape}" tabindex="-1" style="left:${left(e.frame_index)}" data-do="goto" data-frame="${e.frame_index}" data-id="${o.id}" title="Go to frame ${e.frame_index}" aria-label="Prompt on frame ${e.frame_index}">${glyph}</button>`;
-      }
-    }
-    return html;
-  }
-
-  function drawLanes() {
-    paint(heads, state.objects.map((o) => `<button class="lh ${o.id === state.selected ? "on" : ""} ${isVisible(state, o.id) ? "" : "off"}" data-do="select" data-id="${o.id}" data-key="lh${o.id}">${chip(o, "m")}<span class="clip">${esc(o.name)}</span></button>`).join(""));
-    rows.closest(".lanes").classList.toggle("many", state.objects.length > 4);
-    const later = state.view === "work" ? '<div class="later">Each object gets a lane here: where it has masks, and where they are out of date.</div>' : "";
-    paint(rows, state.objects.map(lane).join("") || later);
-  }
-
   function drawHead() {
     const visible = state.view === "work" && state.info && inView(state.frame);
     for (const line of lines) {
@@ -149,42 +99,16 @@ export function mountTimeline(app) {
   function drawAll() {
     paint($(".l0"), state.info && state.view === "work" ? (state.info.kind === "image" ? "Image" : `${Number(state.info.fps.toFixed(3))} fps${state.info.fps_assumed ? ", assumed" : ""}`) : "");
     drawRuler();
-    drawLanes();
+    lanes.draw();
     drawHead();
     thumbs.draw(view);
   }
 
-  // Dragging: the playhead anywhere, the range by its ends.
-  let dragging = null;
   const frameOf = (event) => {
     const rect = ruler.getBoundingClientRect();
     return clamp(Math.round(view[0] + ((event.clientX - rect.left) / rect.width) * (view[1] - view[0])), 0, last());
   };
-  const drag = (event) => {
-    if (!dragging) return;
-    const f = frameOf(event);
-    if (dragging.end === undefined) return app.player.seek(f);
-    const work = plan(state);
-    const range = [...(state.range ?? [work.first, work.last])];
-    range[dragging.end] = f;
-    return store.set({ range: range[0] <= range[1] ? range : [range[1], range[0]] });
-  };
-  root.addEventListener("pointerdown", (event) => {
-    if (event.button !== 0 || state.view !== "work" || event.target.closest(".pm,.lh")) return;
-    if (!event.target.closest(".ruler,.strip,.ln,.ph")) return;
-    const id = event.target.closest(".ln")?.dataset.id;
-    if (id) app.session.select(Number(id));
-    const end = event.target.dataset.end;
-    dragging = end === undefined ? {} : { end: Number(end) };
-    root.setPointerCapture(event.pointerId);
-    app.scrubbing = end === undefined;
-    if (end === undefined) {
-      app.player.pause();
-      drag(event);
-    }
-  });
-  root.addEventListener("pointermove", drag);
-  for (const name of ["pointerup", "pointercancel"]) root.addEventListener(name, () => (dragging = app.scrubbing = null));
+  mountScrub(app, root, frameOf);
   root.addEventListener("wheel", (event) => {
     if (event.target.closest(".lanes") && !event.ctrlKey && !event.shiftKey) return;
     event.preventDefault();
@@ -203,9 +127,9 @@ export function mountTimeline(app) {
   }).observe(ruler);
   store.on(["sid", "view"], () => setView(0, last()));
   store.after(["timestamps", "info"], drawAll);
-  store.after(["objects", "edits", "selected", "hidden", "solo", "view"], drawLanes);
+  store.after(["objects", "edits", "selected", "hidden", "solo", "view", "problems", "range", "target"], lanes.draw);
   store.after(["objects", "edits", "range", "target", "direction", "run", "selected"], drawRuler);
-  store.after(["run"], () => isRunning(state) && drawLanes());
+  store.after(["run"], () => isRunning(state) && lanes.draw());
   store.after(["frame"], () => {
     if (state.info && !inView(state.frame)) {
       const width = view[1] - view[0];
@@ -222,30 +146,4 @@ export function mountTimeline(app) {
       setView(state.frame - width / 2, state.frame + width / 2);
     },
   };
-}
-
-/** Sorted inclusive ranges that cover both. */
-export function union(ranges, others) {
-  const out = [];
-  for (const [a, b] of [...ranges, ...others].sort((p, q) => p[0] - q[0])) {
-    const end = out.at(-1);
-    if (end && a <= end[1] + 1) end[1] = Math.max(end[1], b);
-    else out.push([a, b]);
-  }
-  return out;
-}
-
-/** The parts of sorted inclusive ranges that none of the others cover. */
-export function minus(ranges, others) {
-  const out = [];
-  for (const [a, b] of ranges) {
-    let at = a;
-    for (const [c, d] of others) {
-      if (d < at || c > b) continue;
-      if (c > at) out.push([at, c - 1]);
-      at = Math.max(at, d + 1);
-    }
-    if (at <= b) out.push([at, b]);
-  }
-  return out;
 }

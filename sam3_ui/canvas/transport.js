@@ -49,9 +49,11 @@ export function mountTransport(app) {
     $(".loop").classList.toggle("on", state.loop);
     $(".loop").setAttribute("aria-pressed", String(state.loop));
   });
-  store.on(["objects", "view"], () => {
+  store.on(["objects", "view", "problems"], () => {
     const stale = staleFrames(state);
-    paint($(".more"), stale && state.view === "work" ? `<button class="sum hide-s" data-do="nextStale" title="Go to the next frame that is out of date">${STRIPES}${esc(stale)} out of date</button>` : "");
+    const n = state.problems.length;
+    const check = n && state.view === "work" ? `<button class="sum hide-s" data-do="nextProblem" data-key="check" title="Go to the next frame to check (.)"><span class="warnc">${icon("warn", "s")}</span>${n} to check</button>` : "";
+    paint($(".more"), check + (stale && state.view === "work" ? `<button class="sum hide-s" data-do="nextStale" data-key="stale" title="Go to the next frame that is out of date">${STRIPES}${esc(stale)} out of date</button>` : ""));
   });
   field.addEventListener("focus", () => field.select());
   field.addEventListener("change", () => app.player.seek(parseInt(field.value, 10)));

@@ -30,6 +30,9 @@ BODIES = (
     schema.PromptBody,
     schema.PropagateBody,
     schema.ObjectBody,
+    schema.ApproveBody,
+    schema.SplitBody,
+    schema.MergeBody,
     schema.ImageBody,
     schema.BatchBody,
     schema.FeaturesBody,
@@ -49,6 +52,9 @@ FITTING: list[tuple[type[schema.Body], dict[str, Any]]] = [
     (schema.PropagateBody, {"direction": "both", "start_frame_index": 0, "max_frames": 3, "obj_ids": [1]}),
     (schema.PropagateBody, {"end_frame_index": 5}),
     (schema.ObjectBody, {"name": "a", "label": "b", "color": "#112233"}),
+    (schema.ApproveBody, {"start": 0, "stop": 3, "approved": False}),
+    (schema.SplitBody, {"frame_index": 3, "prompts": [PROMPTS[1], PROMPTS[3]], "start": 0, "stop": 3}),
+    (schema.MergeBody, {"obj_id": 2, "start": 0}),
     (schema.ImageBody, {"image": IMAGE, "prompts": PROMPTS[:2], "confidence_threshold": 0.5}),
     (schema.BatchBody, {"images": [{"id": 1, "image": IMAGE, "prompts": PROMPTS[1:]}], "max_concurrent": 2}),
     (schema.FeaturesBody, {"image": IMAGE, "text_prompts": ["a", "b"], "confidence_threshold": None}),
@@ -108,7 +114,7 @@ def check_body(body: type[schema.Body], value: Any) -> bool:
     assert body.model_validate(made.model_dump()) == made
     if isinstance(made, schema.PropagateBody):
         check_range(made.request())
-    if isinstance(made, schema.PromptBody):
+    if isinstance(made, schema.PromptBody | schema.SplitBody):
         check_prompts([p.model_dump() for p in made.prompts])
     if isinstance(made, schema.StartBody) and made.fps is not None:
         check_rate(made.fps)

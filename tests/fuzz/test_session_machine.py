@@ -24,7 +24,7 @@ from hypothesis.stateful import (
 
 from backend.domain import Box, FrameResult, MaskPrompt, Points, Prompt
 from backend.errors import Conflict, InvalidInput, NotFound
-from backend.masks import encode
+from backend.masks import decode, encode
 from backend.sessions import wire
 from backend.sessions.planning import PropagateRequest
 from backend.sessions.results import to_ranges
@@ -33,7 +33,7 @@ from backend.sessions.service import LOCAL_OWNER as ME
 from backend.sessions.service import Service
 from backend.workers.pool import Pool
 from tests.conftest import make_settings
-from tests.fuzz.model import FRAMES, HEIGHT, WIDTH, Entry, Masks, Model
+from tests.fuzz.model import FRAMES, HEIGHT, WIDTH, Entry, Masks, Model, mask_of
 from tests.report import record
 
 frames = st.integers(0, FRAMES - 1)
@@ -109,7 +109,7 @@ class SessionMachine(RuleBasedStateMachine):
         assert [o.obj_id for o in found.objects] == ids
         masks = {(frame, o.obj_id): o.rle.counts for o in found.objects}
         born = tuple(ids) if obj_id is None else ()
-        self.model.do(Entry("prompt", masks, born, tuple(ids)))
+        self.model.do(Entry("prompt", masks, born, tuple(ids), words=frozenset(masks)))
 
     @rule(frame=frames, click=clicks)
     def click_something_new(self, frame: int, click: Points) -> None:
@@ -245,8 +245,73 @@ class SessionMachine(RuleBasedStateMachine):
             done(self.service.rename(self.session.id, ME, obj_id, name=name))
             self.model.do(Entry("rename", gone=obj_id, name=name))
 
-    @rule()
-    def reset(self) -> None:
+    @rule(
+        start=st.none() | frames, stop=st.none() | frames, approved=st.sampled_from([True, True, False]), data=st.data()
+    )
+    def approve(self, start: int | None, stop: int | None, approved: bool, data: st.DataObject) -> None:
+        obj_id = self._an_object(data)
+        if start is not None and stop is not None and start > stop:
+            with pytest.raises(InvalidInput):
+                self.session.approve(obj_id or 1, start, stop, approved)
+            return
+        if obj_id is None:
+            with pytest.raises(NotFound):
+                done(self.session.approve(1, start, stop, approved))
+            return
+        entry = self.model.approval(obj_id, start, stop, approved)
+        all_of_it = done(self.session.approve(obj_id, start, stop, approved))
+        if entry is not None:
+            self.model.do(entry)
+        expected = to_ranges(f for f, i in self.model.see().approved if i == obj_id)
+        assert [list(pair) for pair in all_of_it] == expected
+
+    @rule(frame=frames, prompt=strokes, data=st.data())
+    def split_off_a_stroke(self, frame: int, prompt: MaskPrompt, data: st.DataObject) -> None:
+        obj_id = self._an_object(data)
+        if obj_id is None or prompt.mode == "subtract":
+            with pytest.raises((NotFound, InvalidInput)):
+                done(self.session.split(obj_id or 1, frame, (prompt,)))
+            return
+        self._split(obj_id, frame, prompt)
+
+    @rule(data=st.data())
+    def split_in_the_middle(self, data: st.DataObject) -> None:
+        there = [key for key, counts in self.model.see().masks.items() if mask_of(counts).any()]
+        if there:
+            frame, obj_id = data.draw(st.sampled_from(there))
+            rows = np.flatnonzero(mask_of(self.model.see().masks[frame, obj_id]).any(axis=1))
+            self._split(obj_id, frame, stroke(0, int(rows[len(rows) // 2]), "replace"))
+
+    def _split(self, obj_id: int, frame: int, prompt: MaskPrompt) -> None:
+        entry = self.model.splitting(obj_id, frame, decode(prompt.rle))
+        if entry is None:
+            with pytest.raises(InvalidInput) as caught:
+                done(self.session.split(obj_id, frame, (prompt,)))
+            assert caught.value.code == "nothing_to_split"
+            return
+        assert done(self.session.split(obj_id, frame, (prompt,))).obj_id == self.model.next_id
+        self.model.do(entry)
+
+    @rule(start=frames, count=st.none() | st.integers(1, FRAMES), data=st.data())
+    def merge(self, start: int, count: int | None, data: st.DataObject) -> None:
+        one, other = self._an_object(data), self._an_object(data)
+        if one is None or other is None or one == other:
+            return
+        span = (start, min(start + count, FRAMES) - 1) if count else None
+        entry = self.model.merging(one, other, span)
+        if entry is None:
+            with pytest.raises(InvalidInput) as caught:
+                done(self.session.merge(one, other, *(span or ())))
+            assert caught.value.code == "nothing_to_merge"
+            return
+        assert done(self.session.merge(one, other, *(span or ()))).obj_id == (None if span else other)
+        self.model.do(entry)
+
+    @rule(really=st.sampled_from([False, False, True]))
+    def reset(self, really: bool) -> None:
+        if not really:
+            # What lies deep is found in sessions that go on for a while.
+            return
         assert done(self.session.reset()) == len(self.model.see().objects)
         self.model.do(Entry("reset"))
 
@@ -306,6 +371,8 @@ class SessionMachine(RuleBasedStateMachine):
         assert status["total_frames"] == FRAMES
         assert status["frames_processed"] == len({frame for frame, _ in seen.masks})
         assert status["current_objects"] == list(seen.objects)
+        for told in status["objects"]:
+            assert told["approved"] == to_ranges(f for f, i in seen.approved if i == told["id"])
 
 
 def run_machine(pool: Pool, clip: Path, examples: int, steps: int) -> int:
