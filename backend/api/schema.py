@@ -319,6 +319,9 @@ class ObjectReply(BaseModel):
 class ObjectStatus(ObjectReply):
     frames: list[list[int]]
     computed: list[list[int]]
+    known: list[list[int]] = Field(
+        description="computed, or looked for there by the propagation that found it elsewhere"
+    )
     stale: list[list[int]]
     prompts: list[dict[str, Any]]
     score: float

@@ -182,6 +182,7 @@ def _object_status(session: Session, info: ObjectInfo) -> Json:
         **info_out(info),
         "frames": to_ranges(f for f, v in versions.items() if v.result.box),
         "computed": to_ranges(versions),
+        "known": to_ranges({*versions, *session.results.searched(info.id)}),
         "stale": to_ranges(f for f, v in versions.items() if session.results.is_stale(info.id, v)),
         "prompts": [{"frame_index": f, "kinds": kinds} for f, kinds in sorted(marks.items())],
         "score": round(sum(scores) / len(scores), 4) if scores else 0.0,
