@@ -65,10 +65,17 @@ function cells(bitmap, size, [x, y, w, h], cell, path, keep) {
   return means.canvas;
 }
 
-function stretched(ctx, canvas, [x, y, w, h], smooth) {
+function stretched(ctx, means, [x, y, w, h], smooth) {
+  let canvas = means;
+  if (smooth) {
+    // Curves for the first bit, straight lines from there: curves all the way are slow without a GPU.
+    const steps = scratch("steps", means.width * FINER, means.height * FINER);
+    steps.drawImage(means, 0, 0, means.width * FINER, means.height * FINER);
+    canvas = steps.canvas;
+  }
   ctx.save();
   ctx.imageSmoothingEnabled = smooth;
-  ctx.imageSmoothingQuality = "high";
+  ctx.imageSmoothingQuality = "low";
   ctx.drawImage(canvas, x, y, w, h);
   ctx.restore();
 }

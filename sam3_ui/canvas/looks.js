@@ -63,7 +63,7 @@ export function mountLooks(app) {
     const other = LOOKS.findIndex(([name]) => name === state.maskView) >= AT_HAND;
     const [, label, glyph] = LOOKS.find(([name]) => name === state.maskView);
     const what = other ? `Looks: ${label}` : "Looks and opacity";
-    paint(parts.ask.querySelector(".more-looks"), `<button class="ib ${other || state.sideBySide ? "on" : ""}" data-do="looks" data-key="looks" aria-haspopup="dialog" title="${what} (L)" aria-label="${what}">${icon(other ? glyph : "sliders", "s")}</button>`);
+    paint(parts.ask.querySelector(".more-looks"), `<button class="ib ${other || state.sideBySide ? "on" : ""}" data-do="looks" data-key="looks" aria-haspopup="dialog" aria-expanded="${Boolean(menu?.isConnected)}" title="${what} (L)" aria-label="${what}">${icon(other ? glyph : "sliders", "s")}</button>`);
   }
 
   function drawMenu() {
@@ -73,7 +73,7 @@ export function mountLooks(app) {
     const word = OPACITY[look];
     const share = state.opacity[look] ?? 0;
     paint(menu, `<div role="radiogroup" aria-label="Look">${LOOKS.map(row).join("")}</div>
-      <label class="opacity ${word ? "" : "off"}"><span>${word ?? "Opacity"}</span><input type="range" min="0" max="100" data-key="opacity" value="${Math.round(share * 100)}" ${word ? "" : "disabled"} aria-valuetext="${percent(share)}"><span class="mono">${word ? percent(share) : "–"}</span></label>
+      <label class="opacity ${word ? "" : "off"}"><span>${word ?? "Opacity"}</span><input type="range" aria-label="${word ?? "Opacity"}" min="0" max="100" data-key="opacity" value="${Math.round(share * 100)}" ${word ? "" : "disabled"} aria-valuetext="${percent(share)}"><span class="mono">${word ? percent(share) : "–"}</span></label>
       <hr>
       <button class="mi" role="switch" aria-checked="${state.sideBySide}" data-do="sideBySide" data-key="side">${icon("side", "s")}<span>Side by side with the source</span>${state.sideBySide ? icon("check", "s") : "<span></span>"}</button>`);
   }
