@@ -20,8 +20,10 @@ from gradio.utils import get_upload_folder
 
 from backend.api.auth import Access
 from backend.errors import NotFound, ServiceError, Unauthenticated
+from backend.masks.looks import Look, LookName
 from backend.sessions import operations, wire
 from backend.sessions.image import segment_image as segment_still
+from backend.sessions.pictures import Still
 from backend.sessions.planning import PropagateRequest
 from backend.sessions.run import follow
 from backend.sessions.service import Service
@@ -173,6 +175,8 @@ class Endpoints:
         obj_ids: list[int] | None = None,
         overlay: bool = False,
         resume: bool = False,
+        look: LookName = "fill",
+        opacity: float | None = None,
         request: gr.Request = None,  # type: ignore[assignment]
     ) -> AsyncIterator[tuple[dict[str, Any], str | None]]:
         """Track the objects through the video; one item a frame, as it is computed.
@@ -186,12 +190,17 @@ class Endpoints:
             obj_ids: only these objects.
             overlay: send the frame with the objects painted as a JPEG data URL too.
             resume: go on with the last propagation, which was cancelled, failed or interrupted.
+            look: of the overlay: fill, outline, cutout, spotlight, blur_object, blur_background, pixelate_object
+                or pixelate_background. Where it is not known of each object where it is, the two that hide
+                objects are black.
+            opacity: 0 to 1, of fill's colour or of the dark around a spotlight.
 
         Returns:
             For each frame {type, run_id, seq, frame_index, size, objects: [{id, mask, box, score}]} and the
             overlay picture or null; at last {type: complete | cancelled, total_frames, processing_time_ms}.
         """
         try:
+            still = Still(Look(look, opacity))
             session = await self._session(session_id, request)
             asked = PropagateRequest(
                 direction,
@@ -207,7 +216,7 @@ class Endpoints:
                 item = {"type": "frame", "run_id": run.id, "seq": seq, "size": size, **wire.frame_out(frame)}
                 picture = None
                 if overlay:
-                    jpeg = await asyncio.to_thread(self._service.overlay, session, frame.frame_index)
+                    jpeg = await asyncio.to_thread(self._service.overlay, session, frame.frame_index, still)
                     picture = "data:image/jpeg;base64," + base64.b64encode(jpeg).decode("ascii")
                 yield item, picture
         except ServiceError as error:
@@ -404,7 +413,7 @@ class Endpoints:
         Args:
             session_id: the session.
             format: coco_rle_json or overlay_mp4.
-            options: the format's own options.
+            options: the format's own options, such as {"look": "blur_object", "objects": "1,3"} for overlay_mp4.
 
         Returns:
             The file.

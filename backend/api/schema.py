@@ -378,6 +378,9 @@ class ObjectReply(BaseModel):
 class ObjectStatus(ObjectReply):
     frames: list[list[int]]
     computed: list[list[int]]
+    known: list[list[int]] = Field(
+        description="computed, or looked for there by the propagation that found it elsewhere"
+    )
     stale: list[list[int]]
     approved: list[list[int]] = Field(description="frames that a person said are right: no propagation changes them")
     prompts: list[dict[str, Any]]

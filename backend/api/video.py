@@ -18,7 +18,9 @@ from backend.api import schema as s
 from backend.api.context import OwnerDep, ServiceDep, video_enabled
 from backend.errors import Conflict, EngineError, InvalidInput
 from backend.exports.registry import FORMATS
+from backend.masks.looks import Look, LookName
 from backend.sessions import operations, wire
+from backend.sessions.pictures import PictureFormat, Still, Uncomputed
 from backend.sessions.ranges import check_frame
 from backend.sessions.run import Run, follow
 from backend.sessions.session import Session
@@ -31,7 +33,9 @@ ObjId = Annotated[int, PathParam(description="the object's id")]
 PIECE_FRAMES = 64
 """Stored frames that are written as JSON at once."""
 _FILE = {"schema": {"type": "string", "format": "binary"}}
-JPEG: dict[int | str, dict[str, Any]] = {200: {"description": "the picture", "content": {"image/jpeg": _FILE}}}
+PICTURE: dict[int | str, dict[str, Any]] = {
+    200: {"description": "the picture", "content": {"image/jpeg": _FILE, "image/png": _FILE}}
+}
 EXPORTED: dict[int | str, dict[str, Any]] = {
     200: {
         "description": "the file",
@@ -232,21 +236,37 @@ def _in_pieces(stored: wire.Json) -> Iterator[str]:
     yield ("" if stored["results"] else opening) + "}, " + json.dumps({k: stored[k] for k in ("stale", "size")})[1:]
 
 
-@router.get("/session/{session_id}/frame/{frame_index}", response_class=Response, responses=JPEG)
+@router.get("/session/{session_id}/frame/{frame_index}", response_class=Response, responses=PICTURE)
 async def frame(
     service: ServiceDep,
     owner: OwnerDep,
     session_id: SessionId,
     frame_index: int,
-    overlay: Annotated[bool, Query(description="paint the objects")] = False,
+    overlay: Annotated[
+        bool, Query(description="paint the objects, in the look “fill” unless another is named")
+    ] = False,
     width: Annotated[int | None, Query(ge=16, le=8192, description="pixels wide at most")] = None,
+    look: Annotated[LookName | None, Query(description="paint the objects in this look")] = None,
+    opacity: Annotated[
+        float | None, Query(ge=0, le=1, description="of fill's colour, or of the dark around a spotlight")
+    ] = None,
+    uncomputed: Annotated[
+        Uncomputed | None,
+        Query(
+            description="what becomes of a frame on which an object was never computed; default: black where the look "
+            "hides objects (blur_object, pixelate_object), else keep, which treats it as not there"
+        ),
+    ] = None,
+    format: Annotated[PictureFormat, Query(description="of a cut-out as PNG the rest is transparent")] = "jpeg",
 ) -> Response:
-    """Exactly that frame as JPEG."""
+    """Exactly that frame as a picture."""
     session = await service.opened(session_id, owner)
     check_frame(frame_index, session.video.num_frames)
-    jpeg = await run_in_threadpool(service.frame, session_id, owner, frame_index, overlay, width)
-    caching = "no-store" if overlay else "private, max-age=3600, immutable"
-    return Response(jpeg, media_type="image/jpeg", headers={"Cache-Control": caching})
+    painting = overlay or look is not None or opacity is not None
+    still = Still(Look(look or "fill", opacity) if painting else None, width, format, uncomputed)
+    picture = await run_in_threadpool(service.frame, session_id, owner, frame_index, still)
+    caching = "no-store" if painting else "private, max-age=3600, immutable"
+    return Response(picture, media_type=f"image/{format}", headers={"Cache-Control": caching})
 
 
 @router.get(

@@ -6,12 +6,13 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from backend.domain import FrameResult, ObjectInfo, ObjectResult, Video
 from backend.engines.base import FrameSource
 from backend.errors import InvalidInput, NotFound
 
+S = TypeVar("S", bound=str)
 OnProgress = Callable[[float], None]
 """Told the share that is done, 0 to 1."""
 
@@ -22,8 +23,9 @@ class ExportSource:
 
     `timestamps` holds the source's own time of each frame in seconds. `result` gives the visible
     stored result of a frame, None where it was never computed. `stale(obj_id, frame_index)` says
-    that an object's stored mask on a frame is out of date. `open_frames` opens the video's
-    pictures. `save` writes the whole session to a file.
+    that an object's stored mask on a frame is out of date, `known(obj_id, frame_index)` that it was
+    computed there or looked for in vain. `open_frames` opens the video's pictures. `save` writes the
+    whole session to a file.
     """
 
     video: Video
@@ -31,6 +33,7 @@ class ExportSource:
     objects: Sequence[ObjectInfo]
     result: Callable[[int], FrameResult | None]
     stale: Callable[[int, int], bool]
+    known: Callable[[int, int], bool]
     open_frames: Callable[[], AbstractContextManager[FrameSource]]
     save: Callable[[Path], None]
 
@@ -114,6 +117,13 @@ class Selection:
             taken = [r for r in taken if not self.source.stale(r.obj_id, frame_index)]
         return sorted(taken, key=lambda r: r.obj_id)
 
+    def knows(self, frame_index: int) -> bool:
+        """Whether it is known of each chosen object where on a frame it is, or that it is not there."""
+        return all(
+            self.source.known(i, frame_index) and not (self.skip_stale and self.source.stale(i, frame_index))
+            for i in self.objects
+        )
+
 
 def check_options(options: Mapping[str, str], known: Mapping[str, str], title: str) -> None:
     """Refuse options that a format does not take, naming those that it does.
@@ -127,13 +137,14 @@ def check_options(options: Mapping[str, str], known: Mapping[str, str], title: s
             raise InvalidInput(f"{title} has no option “{name[:40]}”. It takes: {listed}.", "invalid_option")
 
 
-def choice(options: Mapping[str, str], name: str, allowed: Sequence[str]) -> str:
+def choice(options: Mapping[str, str], name: str, allowed: Sequence[S]) -> S:
     """An option's value out of `allowed`, the first of which is the default.
 
     Raises:
         InvalidInput: another value.
     """
     value = options.get(name, allowed[0]).strip().lower()
-    if value not in allowed:
-        raise InvalidInput(f"The option “{name}” is one of: {', '.join(allowed)}.", "invalid_option")
-    return value
+    for known in allowed:
+        if value == known:
+            return known
+    raise InvalidInput(f"The option “{name}” is one of: {', '.join(allowed)}.", "invalid_option")

@@ -56,43 +56,73 @@ def rgb(color: str) -> tuple[int, int, int]:
     return int(digits[:2], 16), int(digits[2:4], 16), int(digits[4:], 16)
 
 
-def draw(image: Image, layers: Sequence[Layer], *, labels: bool = True) -> Image:
+def draw(image: Image, layers: Sequence[Layer], *, labels: bool = True, fill: float = FILL) -> Image:
     """A copy of `image` (RGB, uint8, (H, W, 3)) with the objects painted over it.
 
-    Later layers lie on top: where masks overlap, only the topmost one is painted.
+    Later layers lie on top: where masks overlap, only the topmost one is painted. `fill`, 0 to 1,
+    is the opacity of their colour; at 0 there is an outline only.
 
     Raises:
         InvalidInput: a mask is not of the picture's size, or a color is not `#rrggbb`.
     """
     out = np.ascontiguousarray(image).copy()
     height, width = out.shape[:2]
-    scale = max(min(height, width) / REFERENCE_PX, 0.6)
+    scale = _scale(height, width)
     painted = [(layer, *part) for layer, part in zip(layers, _visible(layers, height, width), strict=True) if part]
     for layer, mask, box in painted:
-        _paint(out, mask, box, rgb(layer.color), scale)
+        _paint(out, mask, box, rgb(layer.color), scale, fill)
     if labels:
-        taken: list[tuple[int, int, int, int]] = []
-        for layer, _, box in painted:
-            if layer.text:
-                chip = render_chip(layer.text, rgb(layer.color), max(round(TEXT_PX * scale), 8))
-                _place(out, chip, box, scale, taken)
+        _label(out, [(layer, box) for layer, _, box in painted], scale)
     return out
+
+
+def draw_labels(out: Image, layers: Sequence[Layer]) -> None:
+    """Lay each object's chip over a picture (RGB, uint8, (H, W, 3)), in place.
+
+    Raises:
+        InvalidInput: a mask is not of the picture's size, or a color is not `#rrggbb`.
+    """
+    height, width = out.shape[:2]
+    seen = zip(layers, _visible(layers, height, width), strict=True)
+    _label(out, [(layer, part[1]) for layer, part in seen if part], _scale(height, width))
+
+
+def check_sizes(layers: Sequence[Layer], height: int, width: int) -> None:
+    """Refuse masks that are not of the picture's size.
+
+    Raises:
+        InvalidInput: one is not.
+    """
+    for layer in layers:
+        if layer.mask.shape != (height, width):
+            raise InvalidInput(
+                f"A mask of {layer.mask.shape[1]} × {layer.mask.shape[0]} on a picture of {width} × {height}.",
+                "invalid_mask",
+            )
 
 
 _Box = tuple[int, int, int, int]
 _Region = NDArray[np.uint8]
 
 
+def _scale(height: int, width: int) -> float:
+    return max(min(height, width) / REFERENCE_PX, 0.6)
+
+
+def _label(out: Image, objects: Sequence[tuple[Layer, _Box]], scale: float) -> None:
+    taken: list[_Box] = []
+    for layer, box in objects:
+        if layer.text:
+            chip = render_chip(layer.text, rgb(layer.color), max(round(TEXT_PX * scale), 8))
+            _place(out, chip, box, scale, taken)
+
+
 def _visible(layers: Sequence[Layer], height: int, width: int) -> list[tuple[_Region, _Box] | None]:
     """For each layer what no later one covers: a uint8 0/1 mask cut to its box, and that box."""
+    check_sizes(layers, height, width)
     covered = np.zeros((height, width), np.uint8)
     out: list[tuple[_Region, _Box] | None] = []
     for layer in reversed(layers):
-        if layer.mask.shape != (height, width):
-            raise InvalidInput(
-                f"A mask of {layer.mask.shape[1]} × {layer.mask.shape[0]} on a picture of {width} × {height}.",
-                "invalid_mask",
-            )
         box = mask_box_xyxy_px(layer.mask)
         if box is None:
             out.append(None)
@@ -106,7 +136,7 @@ def _visible(layers: Sequence[Layer], height: int, width: int) -> list[tuple[_Re
     return out[::-1]
 
 
-def _paint(out: Image, mask: _Region, box: _Box, color: tuple[int, int, int], scale: float) -> None:
+def _paint(out: Image, mask: _Region, box: _Box, color: tuple[int, int, int], scale: float, fill: float) -> None:
     """Fill and outline one mask (its box's region), in place and touching only that region."""
     x0, y0, x1, y1 = box
     # A pixel more: softening the edges takes it away again.
@@ -115,10 +145,11 @@ def _paint(out: Image, mask: _Region, box: _Box, color: tuple[int, int, int], sc
     top, left = min(pad, y0), min(pad, x0)
     roi = out[y0 - top : y1 + pad, x0 - left : x1 + pad]
 
-    inside = roi[top : top + y1 - y0, left : left + x1 - x0]
-    share = np.array([*color, 0]) * FILL
-    tinted = cv2.add(cv2.convertScaleAbs(inside, alpha=1 - FILL), share)
-    cv2.copyTo(tinted, mask, inside)
+    if fill:
+        inside = roi[top : top + y1 - y0, left : left + x1 - x0]
+        share = np.array([*color, 0]) * fill
+        tinted = cv2.add(cv2.convertScaleAbs(inside, alpha=1 - fill), share)
+        cv2.copyTo(tinted, mask, inside)
 
     padded = cv2.copyMakeBorder(
         mask * np.uint8(255), top, roi.shape[0] - top - (y1 - y0), left, roi.shape[1] - left - (x1 - x0), 0

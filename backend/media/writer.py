@@ -21,6 +21,8 @@ from backend.media.sound import Sound
 _TICKS = Fraction(1, 90_000)
 _BT709 = 1
 _LIMITED = 1
+MAX_SIDE = 16384
+"""The most pixels that a frame may be wide or high: x264 writes no larger ones."""
 
 
 class VideoWriter:

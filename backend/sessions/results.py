@@ -79,6 +79,14 @@ class Results:
         """The visible version of an object on each frame that has one, ascending."""
         return {f: v for f in sorted(self._records.frames(obj_id)) if (v := self.visible(obj_id, f))}
 
+    def searched(self, obj_id: int) -> frozenset[int]:
+        """The frames that the propagation which found the object went over; none where a prompt did.
+
+        Where the object has no result on one of these, it was looked for and not there.
+        """
+        birth = self._records.births().get(obj_id)
+        return frozenset(f for f, _ in self._records.steps(birth.seq)) if birth else frozenset()
+
     def seeds(self, obj_ids: Sequence[int], orders: Sequence[Sequence[int]]) -> tuple[tuple[Seed, ...], dict[int, int]]:
         """The stored masks that condition a propagation.
 

@@ -20,15 +20,10 @@ from functools import partial
 from pathlib import Path
 from typing import BinaryIO
 
-import cv2
-import numpy as np
-
 from backend.domain import MAX_NAME, FrameResult, ObjectInfo, Video
 from backend.engines.base import FrameSource
 from backend.errors import Conflict, EngineError, InvalidInput, NotFound, ServiceError, StorageUnavailable
 from backend.exports import registry as exports
-from backend.masks import decode
-from backend.masks.overlay import Layer, draw
 from backend.media import confined
 from backend.media.disk import disk_errors
 from backend.media.frames import FrameCache
@@ -42,6 +37,7 @@ from backend.sessions.capacity import Capacity
 from backend.sessions.downloads import Downloads
 from backend.sessions.expiry import Sweeper
 from backend.sessions.labels import COLOR, Labels
+from backend.sessions.pictures import Still, painted
 from backend.sessions.quota import check_sessions
 from backend.sessions.session import Session
 from backend.sessions.sqlite import SqliteStore
@@ -503,37 +499,16 @@ class Service:
 
     # --- pictures and files ----------------------------------------------------------------------
 
-    def frame(
-        self, session_id: str, owner: str, frame_index: int, overlay: bool = False, width: int | None = None
-    ) -> bytes:
-        """Exactly that frame as JPEG, `width` pixels wide at most, with the objects painted if asked."""
+    def frame(self, session_id: str, owner: str, frame_index: int, still: Still) -> bytes:
+        """Exactly that frame as an encoded picture."""
         session = self.get(session_id, owner)
-        if not overlay:
-            return self.frames.jpeg(session.video, frame_index, width)
-        return self.overlay(session, frame_index, width)
+        if still.look is None and still.format == "jpeg":
+            return self.frames.jpeg(session.video, frame_index, still.width)
+        return self.overlay(session, frame_index, still)
 
-    def overlay(self, session: Session, frame_index: int, width: int | None = None) -> bytes:
-        jpeg = self.frames.jpeg(session.video, frame_index)
-        picture = cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR_RGB)
-        if picture is None:
-            raise EngineError("The frame could not be read.", "frame_unreadable")
-        painted = draw(picture.astype(np.uint8, copy=False), self.layers(session, frame_index))
-        if width and width < painted.shape[1]:
-            height = max(1, round(painted.shape[0] * width / painted.shape[1]))
-            painted = cv2.resize(painted, (width, height), interpolation=cv2.INTER_AREA).astype(np.uint8, copy=False)
-        _, out = cv2.imencode(".jpg", cv2.cvtColor(painted, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, 85])
-        return out.tobytes()
-
-    def layers(self, session: Session, frame_index: int) -> list[Layer]:
-        """The visible objects of a frame, ready to be painted."""
-        with session.lock:
-            frame = session.results.frame(frame_index)
-            objects = dict(session.objects)
-        return [
-            Layer(decode(r.rle), objects[r.obj_id].color, f"{r.obj_id} {objects[r.obj_id].name}")
-            for r in (frame.objects if frame else ())
-            if r.box is not None
-        ]
+    def overlay(self, session: Session, frame_index: int, still: Still | None = None) -> bytes:
+        """The frame with its objects painted as `still` has it; by default filled, as JPEG."""
+        return painted(session, self.frames.jpeg(session.video, frame_index), frame_index, still or Still())
 
     def timestamps(self, session_id: str, owner: str) -> Sequence[float]:
         """The time of each frame in seconds, the first one's 0."""
@@ -589,12 +564,20 @@ class Service:
 
         with session.lock:
             objects = list(session.objects.values())
+            searched = {info.id: session.results.searched(info.id) for info in objects}
+
+        def known(obj_id: int, frame_index: int) -> bool:
+            with session.lock:
+                seen = session.results.visible(obj_id, frame_index) is not None
+            return seen or frame_index in searched[obj_id]
+
         return exports.ExportSource(
             video=session.video,
             timestamps=self.frames.timestamps(session.video),
             objects=objects,
             result=result,
             stale=stale,
+            known=known,
             open_frames=frames,
             save=partial(write_bundle, session),
         )

@@ -191,6 +191,7 @@ def _object_status(session: Session, info: ObjectInfo) -> Json:
         **info_out(info),
         "frames": to_ranges(f for f, v in versions.items() if v.result.box),
         "computed": to_ranges(versions),
+        "known": to_ranges({*versions, *session.results.searched(info.id)}),
         "stale": to_ranges(f for f, v in versions.items() if session.results.is_stale(info.id, f, v)),
         "approved": stretches_out(session.log.view.approved.get(info.id, ())),
         "prompts": [{"frame_index": f, "kinds": kinds} for f, kinds in sorted(marks.items())],

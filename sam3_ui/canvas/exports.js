@@ -22,12 +22,14 @@ export function mountExports(app) {
     const menu = document.createElement("div");
     menu.className = "export";
     const formats = state.config?.export_formats ?? [];
-    menu.innerHTML = note() + formats
-      .map((f) => `<a class="mi" role="menuitem" tabindex="0" download href="${esc(app.api.exportUrl(state.sid, f.name))}" data-format="${esc(f.name)}">${icon(glyph(f))}<span>${esc(f.title)}</span><span class="mono">.${esc(f.extension.replace(/^\./, ""))}</span><small>${esc(f.description)}</small></a>`)
-      .join("");
+    const item = (f, { query = "", text = "", disabled, warn } = {}) => {
+      const link = disabled ? 'aria-disabled="true"' : `download href="${esc(app.api.exportUrl(state.sid, f.name) + query)}"`;
+      return `<a class="mi" role="menuitem" tabindex="0" ${link} data-format="${esc(f.name)}">${icon(warn ? "warn" : glyph(f))}<span>${esc(f.title)}</span><span class="mono">.${esc(f.extension.replace(/^\./, ""))}</span><small>${esc(text || f.description)}</small></a>`;
+    };
+    menu.innerHTML = note() + formats.flatMap((f) => (f.name === "overlay_mp4" ? app.looks.videos().map((as) => item(f, as)) : item(f))).join("");
     menu.addEventListener("click", (event) => {
       const link = event.target.closest("a");
-      if (!link) return;
+      if (!link?.href) return;
       app.popover.close();
       app.toast.info("Making the file", "The download starts when it is ready.", 4000);
     });

@@ -12,7 +12,7 @@ export function mountFind(app) {
     <form class="field">${icon("find", "s")}<input aria-label="Describe what to find" autocomplete="off" spellcheck="false" maxlength="200"><kbd class="hide-m">T</kbd><button class="btn" type="submit"></button></form>
     <span class="dest line"></span>
     <button class="btn show-xs" data-do="panel"></button>
-    <div class="seg view hide-s" role="radiogroup" aria-label="Mask view"></div>`;
+    <div class="views"><div class="seg view hide-s" role="radiogroup" aria-label="Mask view"></div><span class="more-looks"></span></div>`;
   const $ = (q) => parts.ask.querySelector(q);
   const [form, input, button] = [$("form"), $("input"), $("form .btn")];
 
@@ -55,7 +55,7 @@ export function mountFind(app) {
 
   function drawViews() {
     paint($(".view"), VIEWS.map(([name, label, glyph]) => `<button role="radio" data-do="maskView" data-view="${name}" data-key="v${name}" class="${state.maskView === name ? "on" : ""}" aria-checked="${state.maskView === name}" title="${label}" aria-label="${label}">${icon(glyph, "s")}</button>`).join(""));
-    $(".view").hidden = state.view !== "work";
+    $(".views").hidden = state.view !== "work";
   }
 
   function drawAnswer() {

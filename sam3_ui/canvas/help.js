@@ -5,7 +5,7 @@ import { icon } from "./icons.js";
 const KEYS = [
   ["Prompts", [["Add", "Click"], ["Take away", "Alt click"], ["Box", "Drag"], ["Add to it over another object", "Shift click"], ["Aim by keys", "Alt ←↑↓→"], ["Add, take away at the aim", "Enter", "Shift Enter"], ["Find by words", "T"], ["New object", "N"]]],
   ["Tools", [["Point", "V"], ["Box", "B"], ["Brush, eraser", "P", "E"], ["Brush size", "Alt wheel"], ["Pan", "H", "Space drag"]]],
-  ["Picture", [["Zoom", "Wheel", "+", "−"], ["Fit", "F"], ["100%", "Z"]]],
+  ["Picture", [["Zoom", "Wheel", "+", "−"], ["Fit", "F"], ["100%", "Z"], ["Looks, opacity", "L"]]],
   ["Time", [["Play, pause", "Space"], ["Step", "←", "→"], ["Ten frames", "Shift ←", "Shift →"], ["First, last frame", "Home", "End"], ["Previous, next prompt", "[", "]"], ["Previous, next to check", ",", "."], ["Range from, to here", "I", "O"], ["Choose a span", "Drag a lane"], ["Loop", "R"]]],
   ["Objects", [["Select", "1–9"], ["Hide, show", "Shift 1–9"], ["Approve", "A"], ["Remove", "Del"]]],
   ["Run", [["Propagate", "Ctrl Enter"], ["Stop", "Esc"], ["Undo, redo", "Ctrl Z", "Ctrl Shift Z"]]],

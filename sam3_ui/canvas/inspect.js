@@ -14,14 +14,14 @@ export function mountInspection(app) {
     shown: () => state.shown,
     frame: () => state.frame,
     /** A point of the frame (normalised) in the window's pixels. */
-    toClient(x, y) {
-      const [px, py] = app.stage.project(x, y);
+    toClient(x, y, source = false) {
+      const [px, py] = app.stage.project(x, y, source ? 0 : undefined);
       const rect = parts.canvas.getBoundingClientRect();
       return [rect.left + px, rect.top + py];
     },
-    /** The canvas's [r, g, b, a] at a point of the frame. */
-    pixel(x, y) {
-      const [px, py] = app.stage.project(x, y);
+    /** The canvas's [r, g, b, a] at a point of the frame; of the source's pane, where there are two, if asked. */
+    pixel(x, y, source = false) {
+      const [px, py] = app.stage.project(x, y, source ? 0 : undefined);
       // By way of a canvas made for reading: reading the stage itself would make it slow.
       scratch.drawImage(parts.canvas, Math.round(px * devicePixelRatio), Math.round(py * devicePixelRatio), 1, 1, 0, 0, 1, 1);
       return [...scratch.getImageData(0, 0, 1, 1).data];

@@ -30,6 +30,7 @@ export function mountKeys(app) {
   const PLAIN = {
     v: tool("point"), b: tool("box"), p: tool("brush"), e: tool("erase"), h: tool("pan"),
     t: () => actions.focusFind(),
+    l: () => actions.looks(),
     n: () => app.session.select(null),
     f: () => app.stage.fit(),
     z: () => app.stage.zoomTo(1),

@@ -12,6 +12,7 @@ import { mountHelp } from "./help.js";
 import { mountHistory } from "./history.js";
 import { mountInspection } from "./inspect.js";
 import { mountKeys } from "./keys.js";
+import { mountLooks } from "./looks.js";
 import { mountObjects } from "./objects.js";
 import { createOverlay } from "./overlay.js";
 import { createPlayer } from "./player.js";
@@ -67,6 +68,7 @@ export function mount(element, { base }) {
   mountHistory(app);
   mountExports(app);
   mountFind(app);
+  app.looks = mountLooks(app);
   mountTopBar(app);
   mountRail(app);
   mountSheets(app);

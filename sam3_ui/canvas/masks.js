@@ -1,10 +1,10 @@
-// Masks over the picture: fill, outline over a dark halo, or a cut-out. Widths are in screen pixels.
+// Masks over the picture: fill and outline over a dark halo, or another look. Widths are in screen pixels.
 
+import { drawEffect } from "./effects.js";
 import { shapeOf } from "./results.js";
 import { isVisible, objectOf } from "./store.js";
 
-const FILL = 0.34;
-const FILL_SELECTED = 0.44;
+const SELECTED_MORE = 0.1; // of the fill's opacity
 
 /** The visible entries of a frame that have a mask, the selected one last. */
 export function visible(app, frame) {
@@ -19,7 +19,11 @@ export function visible(app, frame) {
 export function drawMasks(ctx, app, frame, scale, bitmap) {
   const { state } = app;
   const entries = visible(app, frame);
-  if (state.maskView === "cutout") return drawCutout(ctx, entries, state, bitmap);
+  // Where nothing was computed there is nothing to show it by: the picture stays, to work on.
+  const computed = [...(app.results.get(frame)?.values() ?? [])].some((entry) => isVisible(state, entry.id));
+  if (!computed) return;
+  if (drawEffect(ctx, state.maskView, entries, bitmap, state.info.resolution, state.opacity[state.maskView])) return;
+  const fill = state.maskView === "fill" ? state.opacity.fill : 0;
   ctx.lineJoin = "round";
   for (const entry of entries) {
     const { path, mask } = shapeOf(entry);
@@ -31,8 +35,8 @@ export function drawMasks(ctx, app, frame, scale, bitmap) {
     ctx.lineWidth = (selected ? 5 : 3.6) / scale;
     ctx.strokeStyle = selected ? "rgba(0,0,0,.7)" : "rgba(0,0,0,.6)";
     ctx.stroke(path);
-    if (state.maskView === "fill") {
-      ctx.globalAlpha = selected ? FILL_SELECTED : FILL;
+    if (fill) {
+      ctx.globalAlpha = Math.min(1, fill + (selected ? SELECTED_MORE : 0));
       ctx.fillStyle = color;
       ctx.fill(path, "evenodd");
       ctx.globalAlpha = 1;
@@ -40,24 +44,6 @@ export function drawMasks(ctx, app, frame, scale, bitmap) {
     ctx.lineWidth = (selected ? 2.6 : 1.8) / scale;
     ctx.strokeStyle = color;
     ctx.stroke(path);
-    ctx.restore();
-  }
-  return undefined;
-}
-
-function drawCutout(ctx, entries, state, bitmap) {
-  const { width, height } = state.info.resolution;
-  ctx.fillStyle = "#1c1e21";
-  ctx.fillRect(0, 0, width, height);
-  const step = Math.max(4, Math.round(width / 64));
-  ctx.fillStyle = "#26292d";
-  for (let y = 0, row = 0; y < height; y += step, row++) for (let x = (row % 2) * step; x < width; x += 2 * step) ctx.fillRect(x, y, step, step);
-  for (const entry of entries) {
-    const { path, mask } = shapeOf(entry);
-    ctx.save();
-    ctx.scale(width / mask.width, height / mask.height);
-    ctx.clip(path, "evenodd");
-    ctx.drawImage(bitmap, 0, 0, mask.width, mask.height);
     ctx.restore();
   }
 }

@@ -23,16 +23,18 @@ function topOf(mask) {
 export function createOverlay(app) {
   const { state, parts } = app;
   const layers = {};
-  for (const name of ["tags", "marks", "hint"]) {
+  for (const name of ["tags", "source", "marks", "hint"]) {
     layers[name] = document.createElement("div");
+    layers[name].className = "layer";
     parts.overlay.append(layers[name]);
   }
+  let pane; // the left edge of the pane that marks are being drawn for; undefined: the look's
   let hover = null; // { x, y, inside, cx, cy } at the pointer
   let drag = null; // { x0, y0, x1, y1 } of the box being drawn, normalised
   let aim = null; // the keyboard's crosshair, normalised
 
   const at = (x, y) => {
-    const [px, py] = app.stage.project(x, y);
+    const [px, py] = app.stage.project(x, y, pane);
     return `left:${px.toFixed(1)}px;top:${py.toFixed(1)}px`;
   };
 
@@ -46,7 +48,7 @@ export function createOverlay(app) {
         const [x, top] = app.stage.project(topOf(mask) / mask.width, mask.y0 / mask.height);
         const half = 14 + object.name.length * 3.4;
         const { width, height } = parts.mat.getBoundingClientRect();
-        const cx = Math.min(width - half - 4, Math.max(half + 4, x));
+        const cx = Math.min(width - half - 4, Math.max(app.stage.panes().at(-1) + half + 4, x));
         let cy = Math.min(height - 6, Math.max(26, top - 5));
         for (let i = 0; i < 6; i++) {
           const hit = placed.find((p) => Math.abs(p.cx - cx) < p.half + half && Math.abs(p.cy - cy) < 22);
@@ -78,8 +80,8 @@ export function createOverlay(app) {
   }
 
   function boxMark([x, y, w, h]) {
-    const [x0, y0] = app.stage.project(x, y);
-    const [x1, y1] = app.stage.project(x + w, y + h);
+    const [x0, y0] = app.stage.project(x, y, pane);
+    const [x1, y1] = app.stage.project(x + w, y + h, pane);
     return `<span class="boxp" style="left:${x0.toFixed(1)}px;top:${y0.toFixed(1)}px;width:${(x1 - x0).toFixed(1)}px;height:${(y1 - y0).toFixed(1)}px"></span>`;
   }
 
@@ -90,7 +92,7 @@ export function createOverlay(app) {
     for (const p of state.pending) if (p.frame === state.shown) html += marksOf(p.prompts, p.id === null ? "#ECEEF0" : objectOf(state, p.id).color);
     if (drag) html += boxMark([Math.min(drag.x0, drag.x1), Math.min(drag.y0, drag.y1), Math.abs(drag.x1 - drag.x0), Math.abs(drag.y1 - drag.y0)]);
     if (aim) {
-      const [x, y] = app.stage.project(aim.x, aim.y);
+      const [x, y] = app.stage.project(aim.x, aim.y, pane);
       html += CROSS.replace("X", `${x}px`).replace("Y", `${y}px`);
     }
     return html;
@@ -131,6 +133,13 @@ export function createOverlay(app) {
       const on = state.view === "work" && state.shown >= 0;
       paint(layers.tags, on ? tags() : "");
       paint(layers.marks, on ? marks() : "");
+      const sides = app.stage.panes();
+      if (sides.length > 1) [pane] = sides;
+      paint(layers.source, on && sides.length > 1 ? marks() : "");
+      pane = undefined;
+      // What hangs over the seam belongs to one side of it.
+      layers.tags.style.clipPath = layers.marks.style.clipPath = sides.length > 1 ? `inset(0 0 0 ${sides.at(-1)}px)` : "";
+      layers.source.style.width = sides.length > 1 ? `${app.stage.paneWidth()}px` : "";
       drawHint();
     },
     hover(value) {

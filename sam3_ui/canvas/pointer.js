@@ -44,6 +44,7 @@ export function mountPointer(app) {
     canvas.setPointerCapture(event.pointerId);
     if (fingers.size === 2) return startPinch();
     if (fingers.size > 2) return;
+    app.stage.hold(event.clientX);
     const at = app.stage.locate(event.clientX, event.clientY);
     const pan = state.tool === "pan" || event.button === 1 || space;
     const kind = pan ? "pan" : (state.tool === "brush" || state.tool === "erase") && event.button === 0 ? "stroke" : "point";
@@ -154,8 +155,12 @@ export function mountPointer(app) {
   canvas.addEventListener("contextmenu", (e) => e.preventDefault());
   canvas.addEventListener("pointerdown", begin);
   canvas.addEventListener("pointermove", move);
-  canvas.addEventListener("pointerup", end);
-  canvas.addEventListener("pointercancel", cancel);
+  const letGo = (act) => (event) => {
+    act(event);
+    if (!fingers.size) app.stage.hold(null);
+  };
+  canvas.addEventListener("pointerup", letGo(end));
+  canvas.addEventListener("pointercancel", letGo(cancel));
   canvas.addEventListener("pointerleave", () => {
     clearTimeout(still);
     app.overlay.hover(null);

@@ -1,5 +1,6 @@
 // The canvas: the picture, the masks over it, zoom and pan. What is drawn is always one frame: the
-// masks of a frame are never shown over the picture of another.
+// masks of a frame are never shown over the picture of another. Side by side there are two panes of
+// equal size and one view of both: the source at the left, the look at the right.
 
 import { clamp } from "./dom.js";
 import { pictureWidth } from "./frames.js";
@@ -7,13 +8,16 @@ import { drawMasks } from "./masks.js";
 import { isRunning } from "./store.js";
 
 const MARGIN = 12;
+const SEAM = 2; // between the source and the look beside it
 const ZOOM_MAX = 16;
 
 export function createStage(app) {
   const { store, state, parts } = app;
   const canvas = parts.canvas;
   const ctx = canvas.getContext("2d");
-  let box = { width: 0, height: 0 }; // of the canvas, in CSS pixels
+  let whole = 0; // width of the canvas, in CSS pixels
+  let box = { width: 0, height: 0 }; // of a pane
+  let held = null; // the pane that a gesture began in
   let view = { scale: 1, x: 0, y: 0 }; // video pixel → CSS pixel
   let fitted = true;
   let painting = 0;
@@ -42,8 +46,17 @@ export function createStage(app) {
     place(Math.max(0.01, fitScale()), 0, 0);
   }
 
-  function zoomTo(scale, at = { x: box.width / 2, y: box.height / 2 }) {
+  /** How far each pane's left edge is from the canvas's; the last one shows the look. */
+  const panes = () => (state.sideBySide ? [0, whole - box.width] : [0]);
+  const paneAt = (x) => held ?? panes().findLast((left) => x >= left) ?? 0;
+
+  function split() {
+    box = { ...box, width: state.sideBySide ? Math.max(0, Math.floor((whole - SEAM) / 2)) : whole };
+  }
+
+  function zoomTo(scale, canvasAt) {
     if (!state.info) return;
+    const at = canvasAt ? { x: canvasAt.x - paneAt(canvasAt.x), y: canvasAt.y } : { x: box.width / 2, y: box.height / 2 };
     const low = Math.min(fitScale(), 1);
     const next = clamp(scale, low, Math.max(ZOOM_MAX, fitScale()));
     fitted = Math.abs(next - fitScale()) < 1e-6;
@@ -59,26 +72,35 @@ export function createStage(app) {
   function paintNow() {
     painting = 0;
     const ratio = devicePixelRatio;
-    const [w, h] = [Math.round(box.width * ratio), Math.round(box.height * ratio)];
+    const [w, h] = [Math.round(whole * ratio), Math.round(box.height * ratio)];
     if (canvas.width !== w || canvas.height !== h) [canvas.width, canvas.height] = [w, h];
     ctx.setTransform(1, 0, 0, 1, 0, 0);
     ctx.clearRect(0, 0, w, h);
     const bitmap = state.info && state.shown >= 0 ? app.frames.get(state.shown) : null;
     if (bitmap) {
-      const { width, height } = size();
-      ctx.setTransform(view.scale * ratio, 0, 0, view.scale * ratio, view.x * ratio, view.y * ratio);
-      ctx.imageSmoothingEnabled = view.scale < 4;
-      ctx.imageSmoothingQuality = "high";
-      ctx.save();
-      ctx.beginPath();
-      ctx.rect(0, 0, width, height);
-      ctx.clip();
-      ctx.drawImage(bitmap, 0, 0, width, height);
-      drawMasks(ctx, app, state.shown, view.scale, bitmap);
-      for (const painter of painters) painter(ctx, view.scale);
-      ctx.restore();
+      const sides = panes();
+      for (const left of sides) paintPane(bitmap, left, ratio, left === sides.at(-1));
     }
     app.overlay.update();
+  }
+
+  function paintPane(bitmap, left, ratio, look) {
+    const { width, height } = size();
+    ctx.save();
+    ctx.setTransform(ratio, 0, 0, ratio, left * ratio, 0);
+    ctx.beginPath();
+    ctx.rect(0, 0, box.width, box.height);
+    ctx.clip();
+    ctx.setTransform(view.scale * ratio, 0, 0, view.scale * ratio, (left + view.x) * ratio, view.y * ratio);
+    ctx.imageSmoothingEnabled = view.scale < 4;
+    ctx.imageSmoothingQuality = "high";
+    ctx.beginPath();
+    ctx.rect(0, 0, width, height);
+    ctx.clip();
+    ctx.drawImage(bitmap, 0, 0, width, height);
+    if (look) drawMasks(ctx, app, state.shown, view.scale, bitmap);
+    for (const painter of painters) painter(ctx, view.scale);
+    ctx.restore();
   }
 
   /** Put a frame on the screen if its picture is there. */
@@ -100,11 +122,17 @@ export function createStage(app) {
     if (n === state.frame || n === state.shown || (moving && nearer)) show(n);
   }
 
-  new ResizeObserver(([entry]) => {
-    box = { width: entry.contentRect.width, height: entry.contentRect.height };
+  function resized() {
+    split();
     if (fitted) fit();
-    else place(view.scale, view.x, view.y);
+    else if (state.info) place(view.scale, view.x, view.y);
+  }
+  new ResizeObserver(([entry]) => {
+    whole = entry.contentRect.width;
+    box = { width: whole, height: entry.contentRect.height };
+    resized();
   }).observe(parts.mat);
+  store.after(["sideBySide"], resized);
 
   store.after(["selected", "hidden", "solo", "maskView", "objects", "info"], draw);
 
@@ -125,14 +153,21 @@ export function createStage(app) {
     locate(clientX, clientY) {
       const rect = canvas.getBoundingClientRect();
       const { width, height } = size();
-      const x = (clientX - rect.left - view.x) / view.scale / width;
+      const x = (clientX - rect.left - paneAt(clientX - rect.left) - view.x) / view.scale / width;
       const y = (clientY - rect.top - view.y) / view.scale / height;
       return { x: clamp(x, 0, 1), y: clamp(y, 0, 1), inside: x >= 0 && y >= 0 && x < 1 && y < 1, cx: clientX - rect.left, cy: clientY - rect.top };
     },
-    /** From the frame (normalised) to the canvas, in CSS pixels. */
-    project(x, y) {
+    /** From the frame (normalised) to the canvas, in CSS pixels; in the pane that shows the look, or another. */
+    project(x, y, left = panes().at(-1)) {
       const { width, height } = size();
-      return [view.x + x * width * view.scale, view.y + y * height * view.scale];
+      return [left + view.x + x * width * view.scale, view.y + y * height * view.scale];
+    },
+    panes,
+    paneWidth: () => box.width,
+    /** Until it is let go (null), a gesture stays in the pane that it began in, wherever the pointer goes. */
+    hold(clientX) {
+      held = null;
+      if (clientX !== null) held = paneAt(clientX - canvas.getBoundingClientRect().left);
     },
   };
 }

@@ -35,7 +35,9 @@ export const initialState = () => ({
   solo: null,
   renaming: null,
   splitting: null, // the object of which the next click makes a part its own
-  maskView: "fill", // fill | outline | cutout
+  maskView: "fill", // the look: fill | outline | cutout | spotlight | blur_object | …, see looks.js
+  opacity: { fill: 0.34, spotlight: 0.72 }, // of the colour, and of the dark
+  sideBySide: false, // the source at the left of it
   tool: "point", // point | box | brush | erase | pan
   brush: 24, // diameter in pixels of the screen
   answer: null, // { title, text } under the find field

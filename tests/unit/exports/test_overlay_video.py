@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 
 import av
+import cv2
 import numpy as np
 import pytest
 
-from backend.domain import Image, Video
+from backend.domain import BoolMask, Image, Video
+from backend.errors import InvalidInput
 from backend.exports.overlay_video import OverlayMp4
 from backend.exports.registry import ExportSource
+from backend.masks import decode
+from backend.masks.looks import DIM, LOOKS
 from backend.media.reader import open_frames
 from tests.media_files import number_of
 from tests.unit.exports.conftest import ABSENT, NEVER, STALE, source_of
@@ -68,6 +74,114 @@ def test_labels_and_stale_masks_by_option(source: ExportSource, tmp_path: Path) 
     assert not near(pictures[STALE], (100, 120), 1, base[STALE])
     assert near(pictures[0], (52, 66), 1, base[0]), "a chip above the box"
     assert not near(pictures[0], (40, 60), 0, base[0])
+
+
+HIDING = ("blur_object", "pixelate_object")
+
+
+def written(source: ExportSource, target: Path, **options: str) -> list[Image]:
+    OverlayMp4().write(source, target, options)
+    return read(target)[0]
+
+
+def details(picture: Image, mask: BoolMask) -> float:
+    """How much neighbours in a mask (H, W) differ: what is fine in the picture."""
+    grey = picture.astype(int).sum(axis=2)
+    return float(np.abs(np.diff(grey, axis=1))[mask[:, 1:] & mask[:, :-1]].mean())
+
+
+def areas(source: ExportSource, frame_index: int) -> BoolMask:
+    result = source.result(frame_index)
+    assert result is not None
+    return np.any([decode(o.rle) for o in result.objects], axis=0)
+
+
+class Checks:
+    """Frames of small grey squares, so that there is something to hide."""
+
+    def __init__(self, video: Video) -> None:
+        small = np.random.default_rng(5).integers(30, 226, (video.height // 4, video.width // 4), np.uint8)
+        self.picture = np.dstack([np.kron(small, np.ones((4, 4), np.uint8))] * 3)
+
+    def read(self, frame_index: int) -> Image:
+        return self.picture
+
+
+@pytest.mark.parametrize("look", LOOKS[2:])
+def test_each_look_in_the_file(source: ExportSource, tmp_path: Path, look: str) -> None:
+    checks = Checks(source.video)
+    source = replace(source, video=replace(source.video, num_frames=3), open_frames=lambda: nullcontext(checks))
+    picture, base, mask = written(source, tmp_path / "out.mp4", look=look)[1], checks.picture, areas(source, 1)
+    # Away from the rim, where colours at half the resolution mix and the codec's blocks reach over.
+    disc = np.ones((17, 17), np.uint8)
+    inner, outer = cv2.erode(mask.view(np.uint8), disc) > 0, cv2.dilate(mask.view(np.uint8), disc) == 0
+    kept, changed = (outer, inner) if look in HIDING else (inner, outer)
+    assert np.abs(picture[kept].astype(int) - base[kept]).mean() < 8
+    if look == "cutout":
+        assert picture[changed].max() <= 3, "black: an mp4 has no transparency"
+    elif look == "spotlight":
+        assert picture[changed].mean() == pytest.approx(base[changed].mean() * (1 - DIM), abs=3)
+    else:
+        # A cell of the background is a square and a half here, one of an object two and a half.
+        assert details(picture, changed) < (0.25 if look in HIDING else 0.5) * details(base, changed)
+
+
+@pytest.mark.parametrize("look", HIDING)
+def test_a_frame_that_can_t_be_made_anonymous_is_black(source: ExportSource, tmp_path: Path, look: str) -> None:
+    base = originals(source)
+    pictures = written(source, tmp_path / "a.mp4", look=look, stale="skip")
+    assert pictures[NEVER].max() <= 3
+    assert pictures[STALE].max() <= 3, "a mask that is not to be used leaves the object in sight"
+    assert all(pictures[i].mean() > 10 for i in range(len(pictures)) if i not in (NEVER, STALE))
+    kept = written(source, tmp_path / "b.mp4", look=look, uncomputed="keep")
+    assert np.abs(kept[NEVER].astype(int) - base[NEVER]).mean() < 6
+    assert kept[STALE].mean() > 10
+
+
+def test_an_object_that_was_not_computed_beside_one_that_was(source: ExportSource, tmp_path: Path) -> None:
+    partly = replace(source, known=lambda obj_id, index: (obj_id, index) != (4, 2))
+    pictures = written(partly, tmp_path / "a.mp4", look="blur_object")
+    assert [i for i, p in enumerate(pictures) if p.max() <= 3] == [2]
+    chosen = written(partly, tmp_path / "b.mp4", look="blur_object", objects="1,2")
+    assert all(p.max() > 3 for p in chosen), "only the objects that are to be hidden count"
+    assert written(partly, tmp_path / "c.mp4", uncomputed="black")[2].max() <= 3
+
+
+def test_side_by_side_with_the_source(source: ExportSource, tmp_path: Path) -> None:
+    pictures, base = (
+        written(source, tmp_path / "a.mp4", side_by_side="true", look="fill", opacity="1"),
+        originals(source),
+    )
+    width = source.video.width
+    assert {p.shape for p in pictures} == {(source.video.height, width * 2, 3)}
+    assert np.abs(pictures[0][:, :width].astype(int) - base[0]).mean() < 6
+    assert np.abs(pictures[0][75:105, width + 75 : width + 105].astype(int) - (0, 255, 0)).mean() < 8, (
+        "the colour alone"
+    )
+    wide = replace(source, video=replace(source.video, width=9000))
+    with pytest.raises(InvalidInput, match="wider than"):
+        OverlayMp4().write(wide, tmp_path / "b.mp4", {"side_by_side": "true"})
+    assert not (tmp_path / "b.mp4").exists()
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"look": "blur"},
+        {"opacity": "much"},
+        {"opacity": "nan"},
+        {"opacity": "1.01"},
+        {"look": "cutout", "opacity": "0.5"},
+        {"side_by_side": "yes"},
+        {"labels": ""},
+        {"uncomputed": "white"},
+    ],
+)
+def test_options_of_the_look_are_checked(source: ExportSource, tmp_path: Path, options: dict[str, str]) -> None:
+    with pytest.raises(InvalidInput) as caught:
+        OverlayMp4().write(source, tmp_path / "out.mp4", options)
+    assert caught.value.code == "invalid_option"
+    assert not list(tmp_path.iterdir())
 
 
 def packets(path: Path) -> list[bytes]:
