@@ -84,6 +84,13 @@ async def sessions(service: ServiceDep, owner: OwnerDep) -> s.Sessions:
     return s.Sessions(**await operations.sessions(service, owner))
 
 
+@router.post("/sessions/export/{format_name}", response_class=FileResponse, responses=EXPORTED)
+async def export_many(service: ServiceDep, owner: OwnerDep, format_name: str, body: s.ExportBody) -> FileResponse:
+    """The results of several sessions as one file: COCO JSON holds them all, of other formats it is a zip of each."""
+    path, media_type = await run_in_threadpool(service.export_many, body.session_ids, owner, format_name, body.options)
+    return FileResponse(path, media_type=media_type, filename=path.name, background=BackgroundTask(_discard, path))
+
+
 @router.post("/session/{session_id}/prompt")
 async def prompt(service: ServiceDep, owner: OwnerDep, session_id: SessionId, body: s.PromptBody) -> s.Prompted:
     """Text, points, boxes and masks on one frame, any mix in one request."""
@@ -215,6 +222,13 @@ async def frame(
     jpeg = await run_in_threadpool(service.frame, session_id, owner, frame_index, overlay, width)
     caching = "no-store" if overlay else "private, max-age=3600, immutable"
     return Response(jpeg, media_type="image/jpeg", headers={"Cache-Control": caching})
+
+
+@router.get("/session/{session_id}/thumbnail", response_class=Response, responses=JPEG)
+async def thumbnail(service: ServiceDep, owner: OwnerDep, session_id: SessionId) -> Response:
+    """A small picture to know the session by. To look at it is no use of the session."""
+    jpeg = await run_in_threadpool(service.thumbnail, session_id, owner)
+    return Response(jpeg, media_type="image/jpeg", headers={"Cache-Control": "private, max-age=60"})
 
 
 @router.get(

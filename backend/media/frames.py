@@ -72,6 +72,8 @@ class FrameCache:
         Raises:
             InvalidMedia: the file is damaged or gone.
         """
+        if video.kind == "image":
+            return [0.0]
         with self._reading(video) as shared:
             return shared.open(video).timestamps
 

@@ -294,10 +294,12 @@ def stepped_out(session: Session, obj_ids: Iterable[int] | None = None) -> Json:
 
 
 def listed_out(session: Session) -> Json:
+    edits = session.log.edits
     return {
         "session_id": session.id,
         "type": "video",
         "created_at": time_out(session.created_at),
+        "changed_at": time_out(edits[-1].at if edits else session.created_at),
         "status": session.status,
         "objects_count": len(session.objects),
         "name": session.video.name,
