@@ -58,6 +58,9 @@ class FrameCache:
         found = self._find(key)
         if found is not None:
             return found
+        if video.kind == "image" and wide < video.width:
+            # Asked for small first and large later: one reading does for both.
+            self.jpeg(video, frame_index, quality=quality)
         with self._reading(video) as shared:
             found = self._find(key)
             if found is not None:

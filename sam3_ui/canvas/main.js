@@ -9,6 +9,8 @@ import { mountFind } from "./find.js";
 import { createFrames } from "./frames.js";
 import { mountHelp } from "./help.js";
 import { mountHistory } from "./history.js";
+import { createImages } from "./images.js";
+import { mountImageStrip } from "./imagestrip.js";
 import { mountInspection } from "./inspect.js";
 import { mountKeys } from "./keys.js";
 import { mountObjects } from "./objects.js";
@@ -21,6 +23,7 @@ import { createResults } from "./results.js";
 import { mountRunBox } from "./runbox.js";
 import { createRuns } from "./runs.js";
 import { createSession } from "./session.js";
+import { mountSessions } from "./sessions.js";
 import { mountSheets, openGradioApi } from "./sheets.js";
 import { createStage } from "./stage.js";
 import { createStore } from "./store.js";
@@ -30,6 +33,7 @@ import { createToast } from "./toast.js";
 import { mountTopBar } from "./topbar.js";
 import { mountTransport } from "./transport.js";
 import { mountUpload } from "./upload.js";
+import { mountWords } from "./words.js";
 
 /** Bring the page to life inside gr.HTML's element. */
 export function mount(element, { base }) {
@@ -51,6 +55,7 @@ export function mount(element, { base }) {
   app.player = createPlayer(app);
   app.runs = createRuns(app);
   app.session = createSession(app);
+  app.images = createImages(app);
   app.brush = createBrush(app);
   app.empty = createEmpty(app);
   app.help = mountHelp(app);
@@ -63,8 +68,11 @@ export function mount(element, { base }) {
   mountFind(app);
   mountTopBar(app);
   mountRail(app);
+  app.sessions = mountSessions(app);
   mountSheets(app);
   mountUpload(app);
+  mountImageStrip(app);
+  mountWords(app);
   app.pointer = mountPointer(app);
   mountKeys(app);
   mountInspection(app);
@@ -124,8 +132,8 @@ async function goTab(app, tab) {
   store.set({ tab });
   app.player.pause();
   if (tab !== "video" && tab !== "images") return;
-  if (state.view === "loading" || (state.sid && kind === tab)) return;
-  const other = app.session.slot(tab);
+  if ((state.view === "loading" && !app.images.sending()) || (state.sid && kind === tab)) return;
+  const other = app.session.slot(tab) ?? (tab === "images" ? app.images.first() : null);
   if (other && (await app.session.open(other, { quiet: true }))) return;
   app.session.leave({ keep: true });
   store.set({ tab });

@@ -11,6 +11,7 @@ export function createSession(app) {
   let refreshing = null;
   let again = false;
   let keys = 0;
+  let opening = 0; // an opening that was overtaken by another comes to nothing
 
   function forget() {
     const fresh = initialState();
@@ -67,13 +68,22 @@ export function createSession(app) {
     } else if (error.code !== "offline") app.toast.error("The session could not be read", error.message);
   }
 
-  async function open(sid, { quiet = false } = {}) {
-    forget();
-    store.set({ view: "loading", upload: { name: "", phase: "opening" } });
+  /** Open a session. `swap`: what is shown stays until the other is there; `onError`: told instead of a toast. */
+  async function open(sid, { quiet = false, swap = false, onError = null } = {}) {
+    const mine = ++opening;
+    if (!swap) {
+      forget();
+      store.set({ view: "loading", upload: { name: "", phase: "opening" } });
+    }
     try {
       const [status, log, times] = await Promise.all([api.status(sid), api.log(sid), api.timestamps(sid)]);
+      // Its picture is fetched first, so that the stage is never bare between two.
+      if (swap) await api.frame(sid, 0, Math.min(app.frames.width(), status.video_info.resolution.width)).catch(() => undefined);
+      if (mine !== opening) return false;
+      if (swap) forget();
       const tab = status.video_info?.kind === "image" ? "images" : "video";
-      store.set({ sid, tab, timestamps: times.timestamps, view: "work", upload: null });
+      // Whoever went to another page meanwhile stays there.
+      store.set({ sid, tab: swap && state.tab !== tab ? state.tab : tab, timestamps: times.timestamps, view: "work", upload: null });
       take(status, log);
       sessionStorage.setItem(SLOT(tab), sid);
       history.replaceState(null, "", `#session=${sid}`);
@@ -83,14 +93,17 @@ export function createSession(app) {
       if (isRunning(state)) app.runs.rejoin();
       return true;
     } catch (error) {
-      leave();
-      if (!quiet) app.toast.error("The session could not be opened", error.message);
+      if (mine !== opening) return false;
+      if (!swap) leave();
+      if (onError) onError(error);
+      else if (!quiet) app.toast.error("The session could not be opened", error.message);
       return false;
     }
   }
 
   /** Go back to the empty page; the session itself stays. `keep`: the tab will come back to it. */
   function leave({ keep = false } = {}) {
+    opening += 1;
     if (!keep) sessionStorage.removeItem(SLOT(state.tab));
     history.replaceState(null, "", location.pathname + location.search);
     forget();
@@ -115,6 +128,7 @@ export function createSession(app) {
     let id = to === "new" ? null : to === "target" ? state.selected : to;
     const parent = to === "target" && id === null ? state.born : null;
     const mark = { key, frame, id, prompts };
+    app.images.began(sid);
     store.set({ pending: [...state.pending, mark], waiting: state.waiting + 1, answer: null });
     const work = (async () => {
       if (parent) id = await parent.catch(() => null);
@@ -144,9 +158,11 @@ export function createSession(app) {
     } finally {
       if (sid === state.sid) {
         await refresh();
-        store.set({ pending: state.pending.filter((p) => p.key !== key), waiting: state.waiting - 1 });
+        // Left and opened again meanwhile, the session has forgotten its marks.
+        if (state.pending.includes(mark)) store.set({ pending: state.pending.filter((p) => p !== mark), waiting: state.waiting - 1 });
         app.results.need(state.frame);
       }
+      app.images.ended(sid);
     }
   }
 
@@ -193,6 +209,8 @@ export function createSession(app) {
     leave,
     refresh,
     prompt,
+    /** Somebody else changed the session: fetch what there is now. */
+    renew: () => change("The session could not be read", async () => undefined),
     slot: (tab) => sessionStorage.getItem(SLOT(tab)),
     undo() {
       if (!state.canUndo || busy()) return undefined;
