@@ -30,6 +30,8 @@ NormBox = tuple[float, float, float, float]
 
 Direction = Literal["forward", "backward", "both"]
 VideoKind = Literal["video", "frames", "image"]
+Stretches = tuple[tuple[int, int], ...]
+"""Frames as (first, last) pairs, ends inclusive, ascending and apart."""
 
 EDGE = 1e-6
 """How far beyond 1 a normalised coordinate may lie and still count as rounding."""
@@ -242,7 +244,57 @@ class ResetAction:
     pass
 
 
-Action = PromptAction | PropagateAction | RemoveAction | RenameAction | ResetAction
+@dataclass(frozen=True, slots=True)
+class ApproveAction:
+    """A person says of an object's masks on `frames` that they are right, or takes that back."""
+
+    obj_id: int
+    frames: Stretches
+    approved: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class SplitAction:
+    """A part of an object became an object of its own.
+
+    `prompts` said on `frame_index` which part. `frames` are those on which both were written.
+    """
+
+    obj_id: int
+    new_obj_id: int
+    frame_index: int
+    prompts: tuple[Prompt, ...]
+    frames: Stretches
+
+
+@dataclass(frozen=True, slots=True)
+class MergeAction:
+    """The masks of `other` went to `obj_id` on `frames`.
+
+    `whole`: on all, so that there is no `other` any more; else it was emptied on those frames. Of
+    `frames`, `prompted` are those that a person had made a mask of before, `stale` those that were
+    out of date and still are, `approved` those whose parts were all approved.
+    """
+
+    obj_id: int
+    other: int
+    frames: Stretches
+    whole: bool
+    prompted: Stretches = ()
+    stale: Stretches = ()
+    approved: Stretches = ()
+
+
+Action = (
+    PromptAction
+    | PropagateAction
+    | RemoveAction
+    | RenameAction
+    | ResetAction
+    | ApproveAction
+    | SplitAction
+    | MergeAction
+)
 
 _KINDS: dict[type, str] = {
     PromptAction: "prompt",
@@ -250,6 +302,9 @@ _KINDS: dict[type, str] = {
     RemoveAction: "remove",
     RenameAction: "rename",
     ResetAction: "reset",
+    ApproveAction: "approve",
+    SplitAction: "split",
+    MergeAction: "merge",
 }
 
 

@@ -51,6 +51,7 @@ def expose(app: FastAPI, claims: Claims | None) -> None:
         endpoints.undo,
         endpoints.redo,
         endpoints.remove_object,
+        endpoints.approve,
         endpoints.reset_session,
         endpoints.close_session,
         endpoints.session_status,
@@ -268,6 +269,30 @@ class Endpoints:
         """
 
         return await _answer(self._op(operations.remove, request, session_id, obj_id))
+
+    async def approve(
+        self,
+        session_id: str,
+        obj_id: int,
+        start: int | None = None,
+        stop: int | None = None,
+        approved: bool = True,
+        request: gr.Request = None,  # type: ignore[assignment]
+    ) -> dict[str, Any]:
+        """Say that an object's masks on a span are right: propagations leave them untouched. Can be undone.
+
+        Args:
+            session_id: the session.
+            obj_id: the object.
+            start: the first frame; none: the video's.
+            stop: the last frame; none: the video's.
+            approved: false takes it back.
+
+        Returns:
+            session_id, obj_id, approved ([[from, to], ...], all of the object), status, obj_ids.
+        """
+
+        return await _answer(self._op(operations.approve, request, session_id, obj_id, start, stop, approved))
 
     async def reset_session(self, session_id: str, request: gr.Request = None) -> dict[str, Any]:  # type: ignore[assignment]
         """Clear all objects; the video stays. Can be undone.

@@ -133,6 +133,16 @@ class ObjectBody(Body):
     color: str | None = Field(default=None, description="#rrggbb", json_schema_extra={"pattern": "^#[0-9a-fA-F]{6}$"})
 
 
+class ApproveBody(Body):
+    start: Whole | None = Field(
+        default=None, description="the first frame; default: the video's", json_schema_extra=FRAME
+    )
+    stop: Whole | None = Field(
+        default=None, description="the last frame; default: the video's", json_schema_extra=FRAME
+    )
+    approved: Flag = Field(default=True, description="false: take it back")
+
+
 class ImageBody(Body):
     image: str = Field(description="base64, with or without a data-URL head")
     prompts: list[PromptItem] = Field(min_length=1, max_length=256)
@@ -314,6 +324,18 @@ class Results(BaseModel):
     size: list[int]
 
 
+class ProblemReply(BaseModel):
+    frame_index: int = Field(description="the first frame of the stretch")
+    obj_id: int
+    kind: Literal["score_drop", "area_jump", "vanished", "swap"]
+    detail: str = Field(description="a sentence for a person")
+
+
+class Problems(BaseModel):
+    problems: list[ProblemReply] = Field(description="by frame; the first thousand")
+    total: int
+
+
 class ObjectReply(BaseModel):
     id: int
     name: str
@@ -325,6 +347,7 @@ class ObjectStatus(ObjectReply):
     frames: list[list[int]]
     computed: list[list[int]]
     stale: list[list[int]]
+    approved: list[list[int]] = Field(description="frames that a person said are right: no propagation changes them")
     prompts: list[dict[str, Any]]
     score: float
 
@@ -376,6 +399,11 @@ class Stepped(BaseModel):
     redone: dict[str, Any] | None = None
 
 
+class Approved(Stepped):
+    obj_id: int
+    approved: list[list[int]] = Field(description="all approved frames of the object, as [from, to], ends inclusive")
+
+
 class Cancelled(BaseModel):
     session_id: str
     status: str
@@ -399,8 +427,31 @@ class Closed(BaseModel):
     memory_freed_mb: float
 
 
+class ListedRun(BaseModel):
+    run_id: str
+    state: str
+    done: int
+    total: int
+    frame_index: int | None = Field(description="the last frame that it went over")
+    resumable: bool = Field(description="whether a propagate with `resume` goes on with it")
+
+
+class ListedSession(BaseModel):
+    session_id: str
+    type: Literal["video"]
+    created_at: str
+    changed_at: str = Field(description="when it was last edited; created_at where it never was")
+    status: str
+    objects_count: int
+    name: str
+    video_info: VideoInfo
+    memory_mb: float = Field(description="engine memory that it holds now")
+    disk_mb: float = Field(description="its results, and a video that was stored for it alone")
+    run: ListedRun | None = Field(description="the propagation that goes on, or was the last")
+
+
 class Sessions(BaseModel):
-    sessions: list[dict[str, Any]]
+    sessions: list[ListedSession]
     total_sessions: int
 
 

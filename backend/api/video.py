@@ -194,6 +194,18 @@ async def results(
     return StreamingResponse(_in_pieces(stored), media_type="application/json")
 
 
+@router.get("/session/{session_id}/problems")
+async def problems(
+    service: ServiceDep,
+    owner: OwnerDep,
+    session_id: SessionId,
+    obj_id: Annotated[int | None, Query(description="only this object")] = None,
+) -> s.Problems:
+    """Frames that a person should look at, worked out from stored results; those that are approved are left out."""
+    session = await service.opened(session_id, owner)
+    return s.Problems(**await run_in_threadpool(wire.problems_out, session, obj_id))
+
+
 def _in_pieces(stored: wire.Json) -> Iterator[str]:
     """The JSON of stored results, some frames at a time: as one piece, a long video's would hold up everybody.
 
@@ -260,6 +272,19 @@ async def change_object(
         raise InvalidInput("Send a name, a label or a color.", "nothing_to_change")
     renamed = await operations.rename(service, owner, session_id, obj_id, body.name, body.label, body.color)
     return s.ObjectReply(**renamed)
+
+
+@router.post("/session/{session_id}/object/{obj_id}/approve", response_model_exclude_unset=True)
+async def approve_object(
+    service: ServiceDep, owner: OwnerDep, session_id: SessionId, obj_id: ObjId, body: s.ApproveBody | None = None
+) -> s.Approved:
+    """Say that an object's masks on a span are right, or take it back: propagations leave approved ones untouched.
+
+    Only frames on which the object is computed count. Can be undone.
+    """
+    body = body or s.ApproveBody()
+    asked = (body.start, body.stop, body.approved)
+    return s.Approved(**await operations.approve(service, owner, session_id, obj_id, *asked))
 
 
 @router.delete("/session/{session_id}/object/{obj_id}")

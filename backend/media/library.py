@@ -262,6 +262,12 @@ class Library:
             entry.used = self._clock()
             return entry.video
 
+    def size(self, video_id: str) -> int:
+        """What a video takes on disk, in bytes; 0 where there is none of that id."""
+        with self._lock:
+            entry = self._entry(video_id)
+            return entry.size if entry else 0
+
     def hold(self, video_id: str) -> None:
         """Keep a video's files until the matching `release`, even when it is deleted.
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from backend.domain import (
+    ApproveAction,
     FrameResult,
     ObjectInfo,
     ObjectResult,
@@ -12,12 +13,15 @@ from backend.domain import (
     PromptAction,
     PromptRequest,
     Snapshot,
+    Stretches,
 )
 from backend.errors import NotFound
 from backend.masks.overlay import color_of
 from backend.sessions.log import EditLog
+from backend.sessions.problems import Evidence
 from backend.sessions.results import Results
 from backend.sessions.store import Bear, Change, Put, Records, Step, Stepped
+from backend.sessions.stretches import minus, to_stretches, union
 
 
 class Book:
@@ -44,7 +48,8 @@ class Book:
         Raises:
             NotFound: there is none of that id.
         """
-        info = self.objects.get(obj_id)
+        # Not every door checks types: to a dictionary 1.0 and true are 1, and would go on record as they are.
+        info = self.objects.get(obj_id) if type(obj_id) is int else None
         if info is None:
             raise NotFound(f"There is no object {obj_id} in this session.", "unknown_object")
         return info
@@ -98,7 +103,7 @@ class Book:
     ) -> tuple[list[Step], list[Change]]:
         """The entries of a run's next frames, the first of them `place` frames after the run's first.
 
-        What a person prompted on a frame stands. With each frame come the words that found an object.
+        What a person prompted or approved on a frame stands. With each frame come the words that found an object.
 
         Returns:
             For each frame the objects that are on record for it, and the changes.
@@ -119,7 +124,7 @@ class Book:
                     next_obj_id = obj_id + 1
                 ids.append(obj_id)
                 seen = self.results.visible(obj_id, frame.frame_index)
-                if seen is None or not self.results.is_prompted(seen):
+                if seen is None or not self.results.is_settled(obj_id, frame.frame_index, seen):
                     fresh.append(result)
             changes.append(Stepped(seq, place + len(out), frame.frame_index, tuple(ids)))
             if fresh:
@@ -127,9 +132,38 @@ class Book:
             out.append((frame.frame_index, tuple(ids)))
         return out, changes
 
+    def approved(self, obj_id: int, first: int, last: int, approved: bool) -> tuple[Stretches, list[Change]]:
+        """The entry of an approval, or of its taking back, of frames on which the object is computed.
+
+        Returns:
+            All frames that are approved of the object then, and the changes: none where it changes nothing.
+
+        Raises:
+            NotFound: the object is unknown.
+        """
+        self.object_info(obj_id)
+        frames = [f for f in self.results.frames(obj_id) if first <= f <= last]
+        changed = to_stretches(f for f in frames if self.results.is_approved(obj_id, f) != approved)
+        before = self.log.view.approved.get(obj_id, ())
+        if not changed:
+            return before, []
+        after = union(before, changed) if approved else minus(before, changed)
+        return after, self.log.appended(ApproveAction(obj_id, changed, approved))[1]
+
+    def evidence(self, obj_id: int) -> Evidence:
+        """What tells of an object's problems; `tracked` makes numbers of it, without the session's lock."""
+        runs, results = self.records.runs(), self.results
+        return Evidence(
+            obj_id,
+            [
+                (f, v.result, v.seq in runs and not results.is_approved(obj_id, f), results.is_stale(obj_id, f, v))
+                for f, v in results.versions(obj_id).items()
+            ],
+        )
+
     def first_prompted(self, obj_ids: Iterable[int]) -> int | None:
         """The first frame on which any of the objects is prompted; None where none is."""
-        frames = (f for i in obj_ids for f, v in self.results.versions(i).items() if self.results.is_prompted(v))
+        frames = (f for i in obj_ids for f, v in self.results.versions(i).items() if self.results.is_prompted(f, v))
         return min(frames, default=None)
 
 

@@ -25,7 +25,9 @@ from pycocotools import mask as coco
 
 from backend.domain import (
     MAX_TEXT,
+    ApproveAction,
     Edit,
+    MergeAction,
     NormBox,
     ObjectInfo,
     ObjectResult,
@@ -33,6 +35,7 @@ from backend.domain import (
     PropagateAction,
     RenameAction,
     Rle,
+    SplitAction,
     Video,
 )
 from backend.errors import TooLarge
@@ -229,6 +232,11 @@ class _Reader:
             if isinstance(action, PropagateAction):
                 for frame in (action.start, *action.frames):
                     self._frame(frame)
+            if isinstance(action, SplitAction):
+                self._frame(action.frame_index)
+            if isinstance(action, ApproveAction | SplitAction | MergeAction) and action.frames:
+                # Ascending, as they were read.
+                self._frame(action.frames[-1][1])
             if isinstance(action, RenameAction):
                 for text, check in ((action.name, _name), (action.label, _label), (action.color, _color)):
                     if text is not None:

@@ -12,9 +12,11 @@ from typing import Any
 
 from backend.domain import (
     Action,
+    ApproveAction,
     Box,
     Leg,
     MaskPrompt,
+    MergeAction,
     Points,
     Prompt,
     PromptAction,
@@ -23,6 +25,8 @@ from backend.domain import (
     RenameAction,
     ResetAction,
     Rle,
+    SplitAction,
+    Stretches,
     Text,
     Video,
 )
@@ -66,6 +70,32 @@ def action_out(action: Action) -> Json:
             return {"kind": "rename", "obj_id": obj_id, "name": name, "label": label, "color": color}
         case ResetAction():
             return {"kind": "reset"}
+        case ApproveAction(obj_id, frames, approved):
+            return {"kind": "approve", "obj_id": obj_id, "frames": _stretches_out(frames), "approved": approved}
+        case SplitAction(obj_id, new_obj_id, frame_index, prompts, frames):
+            return {
+                "kind": "split",
+                "obj_id": obj_id,
+                "new_obj_id": new_obj_id,
+                "frame_index": frame_index,
+                "prompts": [_prompt_out(p) for p in prompts],
+                "frames": _stretches_out(frames),
+            }
+        case MergeAction(obj_id, other, frames, whole) as merge:
+            return {
+                "kind": "merge",
+                "obj_id": obj_id,
+                "other": other,
+                "frames": _stretches_out(frames),
+                "whole": whole,
+                "prompted": _stretches_out(merge.prompted),
+                "stale": _stretches_out(merge.stale),
+                "approved": _stretches_out(merge.approved),
+            }
+
+
+def _stretches_out(stretches: Stretches) -> list[list[int]]:
+    return [list(pair) for pair in stretches]
 
 
 def _prompt_out(prompt: Prompt) -> Json:
@@ -133,6 +163,20 @@ def action_in(fields: Any, read_mask: Callable[[str, int, int], Rle] = Rle) -> A
                 return RenameAction(_whole(fields["obj_id"]), *texts)
             case "reset":
                 return ResetAction()
+            case "approve":
+                return ApproveAction(_whole(fields["obj_id"]), _stretches(fields["frames"]), _flag(fields["approved"]))
+            case "split":
+                return SplitAction(
+                    _whole(fields["obj_id"]),
+                    _whole(fields["new_obj_id"]),
+                    _whole(fields["frame_index"]),
+                    tuple(_prompt_in(p, read_mask) for p in fields["prompts"]),
+                    _stretches(fields["frames"]),
+                )
+            case "merge":
+                parts = [_stretches(fields[k]) for k in ("frames", "prompted", "stale", "approved")]
+                ids = _whole(fields["obj_id"]), _whole(fields["other"])
+                return MergeAction(*ids, parts[0], _flag(fields["whole"]), *parts[1:])
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise damaged(error) from error
     raise damaged()
@@ -195,6 +239,22 @@ def _whole(value: Any) -> int:
 
 def _wholes(values: Any) -> tuple[int, ...]:
     return tuple(_whole(v) for v in values)
+
+
+def _flag(value: Any) -> bool:
+    if not isinstance(value, bool):
+        raise damaged()
+    return value
+
+
+def _stretches(values: Any) -> Stretches:
+    out: list[tuple[int, int]] = []
+    for first, last in values:
+        before = out[-1][1] + 1 if out else -1
+        if not before < _whole(first) <= _whole(last):
+            raise damaged()
+        out.append((first, last))
+    return tuple(out)
 
 
 def _text(value: Any) -> str:

@@ -5,14 +5,16 @@ The edits are immutable. Undone ones stay at the end of the log until a new edit
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
 from backend.domain import (
     Action,
+    ApproveAction,
     Edit,
     MaskPrompt,
+    MergeAction,
     ObjectInfo,
     Points,
     Prompt,
@@ -20,10 +22,13 @@ from backend.domain import (
     RemoveAction,
     RenameAction,
     ResetAction,
+    SplitAction,
+    Stretches,
     Text,
 )
 from backend.errors import Conflict
 from backend.sessions.store import Append, Change, Drop, Records, Undone
+from backend.sessions.stretches import covers, minus, union
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,16 +49,21 @@ class Concept:
 class View:
     """What the active edits amount to; made anew after each change of the log.
 
-    `active` are the seqs of the edits that are not undone; `prompts` those of them that are
-    prompts; `last_prompt` the newest active prompt edit of each object; `concepts` the words that
-    are still looked for: those that found nothing yet, and those of whose finds one is left.
+    `active` are the seqs of the edits that are not undone; `words` those of them that a person
+    said a mask with, and on which frames (a prompt, a split, a merge of prompted masks);
+    `last_word` the newest such edit of each object; `outdated` the merges of masks that were stale,
+    and on which frames; `approved` the frames that are approved of each object; `concepts` the
+    words that are still looked for: those that found nothing yet, and those of whose finds one is
+    left.
     """
 
     active: frozenset[int]
-    prompts: frozenset[int]
     objects: dict[int, ObjectInfo]
-    last_prompt: dict[int, int]
     concepts: tuple[Concept, ...]
+    words: dict[int, Stretches] = field(default_factory=dict)
+    last_word: dict[int, int] = field(default_factory=dict)
+    outdated: dict[int, Stretches] = field(default_factory=dict)
+    approved: dict[int, Stretches] = field(default_factory=dict)
 
 
 class EditLog:
@@ -136,13 +146,18 @@ class EditLog:
         """The active prompts that wrote this object on this frame, oldest first.
 
         A request that wrote several objects (boxes, a text) is left out: its items can't be told
-        apart any more, and the mask they made is what the next prompt starts from.
+        apart any more, and the mask they made is what the next prompt starts from. So are those
+        before a split or merge of that mask.
         """
         out: list[Prompt] = []
         for edit in self.active:
-            action = edit.action
-            if isinstance(action, PromptAction) and action.frame_index == frame_index and action.obj_ids == (obj_id,):
-                out += action.prompts
+            match edit.action:
+                case PromptAction(at, prompts, _, obj_ids) if at == frame_index and obj_ids == (obj_id,):
+                    out += prompts
+                case SplitAction(one, _, frames=frames) if obj_id == one and covers(frames, frame_index):
+                    out.clear()
+                case MergeAction(one, other, frames) if obj_id in (one, other) and covers(frames, frame_index):
+                    out.clear()
         return tuple(out)
 
     def _fold(self) -> View:
@@ -150,8 +165,8 @@ class EditLog:
         seqs = frozenset(e.seq for e in active)
         births = {obj_id: b for obj_id, b in sorted(self._records.births().items()) if b.seq in seqs}
         objects = {obj_id: b.info for obj_id, b in births.items()}
-        last_prompt: dict[int, int] = {}
-        prompts: set[int] = set()
+        view = View(seqs, objects, ())
+        split_off: set[int] = set()
         searches: dict[str, tuple[str, list[int]]] = {}
         touched: set[int] = set()
         began = 0
@@ -160,7 +175,8 @@ class EditLog:
                 case RemoveAction(obj_id):
                     objects.pop(obj_id, None)
                 case ResetAction():
-                    objects = {i: info for i, info in objects.items() if births[i].seq > edit.seq}
+                    for i in [i for i in objects if births[i].seq <= edit.seq]:
+                        del objects[i]
                     searches, began = {}, edit.seq
                 case RenameAction(obj_id, name, label, color) if obj_id in objects:
                     info = objects[obj_id]
@@ -171,20 +187,47 @@ class EditLog:
                         color=info.color if color is None else color,
                     )
                 case PromptAction() as action:
-                    prompts.add(edit.seq)
-                    last_prompt.update(dict.fromkeys(action.obj_ids, edit.seq))
+                    _word(view, edit.seq, action.obj_ids, ((action.frame_index, action.frame_index),))
                     if _touches(action):
                         touched.update(action.obj_ids)
                     for text in (p.text for p in action.prompts if isinstance(p, Text) and action.obj_id is None):
                         searches.setdefault(text.casefold(), (text, []))[1].append(action.frame_index)
+                case ApproveAction(obj_id, frames, approved):
+                    before = view.approved.get(obj_id, ())
+                    view.approved[obj_id] = union(before, frames) if approved else minus(before, frames)
+                case SplitAction(obj_id, new_obj_id, frame_index, _, frames):
+                    _word(view, edit.seq, (obj_id, new_obj_id), ((frame_index, frame_index),))
+                    view.approved[obj_id] = minus(view.approved.get(obj_id, ()), frames)
+                    touched.update((obj_id, new_obj_id))
+                    split_off.add(new_obj_id)
+                case MergeAction(obj_id, other, frames, whole) as merge:
+                    # No frame that it did not write gets stale by it: it is right where it was.
+                    view.words[edit.seq] = merge.prompted
+                    view.outdated[edit.seq] = merge.stale
+                    for i in (obj_id, other):
+                        view.approved[i] = minus(view.approved.get(i, ()), frames)
+                    view.approved[obj_id] = union(view.approved[obj_id], merge.approved)
+                    touched.update((obj_id, other))
+                    if whole:
+                        objects.pop(other, None)
         concepts = []
-        for key, (text, frames) in searches.items():
+        for key, (text, asked_on) in searches.items():
             # An object's first label is the words that found it.
-            born = [i for i, b in births.items() if b.seq > began and b.info.label.casefold() == key]
+            mine = [i for i, b in births.items() if b.seq > began and b.info.label.casefold() == key]
+            born = [i for i in mine if i not in split_off]
             if not born or any(i in objects for i in born):
                 found = tuple(i for i in born if i in objects and i not in touched)
-                concepts.append(Concept(text, tuple(frames), found, tuple(i for i in born if i not in objects)))
-        return View(seqs, frozenset(prompts), objects, last_prompt, tuple(concepts))
+                concepts.append(Concept(text, tuple(asked_on), found, tuple(i for i in born if i not in objects)))
+        return replace(view, concepts=tuple(concepts))
+
+
+def _word(view: View, seq: int, obj_ids: Iterable[int], frames: Stretches) -> None:
+    """A person said what the objects' masks are on some frames: what was approved there is something else now."""
+    view.words[seq] = frames
+    for obj_id in obj_ids:
+        view.last_word[obj_id] = seq
+        if obj_id in view.approved:
+            view.approved[obj_id] = minus(view.approved[obj_id], frames)
 
 
 def _touches(action: PromptAction) -> bool:

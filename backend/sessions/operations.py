@@ -87,6 +87,21 @@ async def rename(
     return wire.info_out(await asyncio.wrap_future(renaming))
 
 
+async def approve(
+    service: Service,
+    owner: str,
+    session_id: str,
+    obj_id: int,
+    start: int | None = None,
+    stop: int | None = None,
+    approved: bool = True,
+) -> Json:
+    session = await service.opened(session_id, owner)
+    frames = await asyncio.wrap_future(await asyncio.to_thread(session.approve, obj_id, start, stop, bool(approved)))
+    after = await asyncio.to_thread(wire.stepped_out, session)
+    return after | {"obj_id": obj_id, "approved": wire.stretches_out(frames)}
+
+
 async def reset(service: Service, owner: str, session_id: str) -> Json:
     session = await service.opened(session_id, owner)
     count = await asyncio.wrap_future(await asyncio.to_thread(session.reset))
@@ -104,7 +119,8 @@ async def status(service: Service, owner: str, session_id: str) -> Json:
 
 async def sessions(service: Service, owner: str) -> Json:
     def listed() -> list[Json]:
-        return [wire.listed_out(session) for session in service.list_sessions(owner)]
+        sizes = service.disk_bytes(owner)
+        return [wire.listed_out(session, sizes.get(session.id, 0)) for session in service.list_sessions(owner)]
 
     own = await asyncio.to_thread(listed)
     return {"sessions": own, "total_sessions": len(own)}

@@ -119,7 +119,9 @@ def _removed(book: Book, legs: tuple[Leg, ...]) -> tuple[Seed, ...]:
     for obj_id in gone:
         for frame_index, version in book.results.versions(obj_id).items():
             if frame_index in frames and version.result.box is not None:
-                out.append(Seed(frame_index, obj_id, version.result.rle, book.results.is_prompted(version)))
+                out.append(
+                    Seed(frame_index, obj_id, version.result.rle, book.results.is_prompted(frame_index, version))
+                )
     return tuple(out)
 
 

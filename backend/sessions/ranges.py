@@ -63,6 +63,20 @@ def check_frame(frame_index: int, num_frames: int) -> None:
         )
 
 
+def check_span(start: int | None, stop: int | None, num_frames: int) -> tuple[int, int]:
+    """The first and last frame of a span of the video, ends inclusive; what is left out is the video's end.
+
+    Raises:
+        InvalidInput
+    """
+    first, last = 0 if start is None else start, num_frames - 1 if stop is None else stop
+    check_frame(first, num_frames)
+    check_frame(last, num_frames)
+    if first > last:
+        raise InvalidInput(f"From frame {first} to frame {last} is backward: swap them.", "invalid_range")
+    return first, last
+
+
 def _whole(value: object) -> bool:
     return isinstance(value, int) and not isinstance(value, bool)
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from itertools import pairwise
 
 from backend.domain import FrameResult, Seed
 from backend.sessions.log import EditLog
 from backend.sessions.store import Records, Version
+from backend.sessions.stretches import covers
 
 Ranges = list[list[int]]
 """Inclusive [from, to] pairs, ascending and apart."""
@@ -38,14 +40,23 @@ class Results:
                 return version
         return None
 
-    def is_prompted(self, version: Version) -> bool:
-        """Whether a person's prompt wrote it, rather than a propagation."""
-        return version.seq in self._log.view.prompts
+    def is_prompted(self, frame_index: int, version: Version) -> bool:
+        """Whether a person said that this is the mask, rather than a propagation."""
+        return covers(self._log.view.words.get(version.seq, ()), frame_index)
 
-    def is_stale(self, obj_id: int, version: Version) -> bool:
-        """Whether the object was prompted somewhere after a propagation wrote this."""
+    def is_approved(self, obj_id: int, frame_index: int) -> bool:
+        """Whether a person said that the object's mask there is right."""
+        return covers(self._log.view.approved.get(obj_id, ()), frame_index)
+
+    def is_settled(self, obj_id: int, frame_index: int, version: Version) -> bool:
+        """Whether it is a person's word, which no propagation overwrites."""
+        return self.is_prompted(frame_index, version) or self.is_approved(obj_id, frame_index)
+
+    def is_stale(self, obj_id: int, frame_index: int, version: Version) -> bool:
+        """Whether the object was prompted somewhere after a propagation wrote this, and nobody approved it."""
         view = self._log.view
-        return version.seq not in view.prompts and version.seq < view.last_prompt.get(obj_id, 0)
+        old = version.seq < view.last_word.get(obj_id, 0) or covers(view.outdated.get(version.seq, ()), frame_index)
+        return old and not self.is_settled(obj_id, frame_index, version)
 
     def frame(
         self, frame_index: int, obj_ids: Iterable[int] | None = None, as_of: int | None = None
@@ -60,6 +71,10 @@ class Results:
         ids = self._log.view.objects if obj_ids is None else obj_ids
         return sorted({f for i in ids for f in self._records.frames(i) if self.visible(i, f)})
 
+    def frames(self, obj_id: int) -> list[int]:
+        """The frames on which the object has a visible result, ascending."""
+        return sorted(f for f in self._records.frames(obj_id) if self.visible(obj_id, f))
+
     def versions(self, obj_id: int) -> dict[int, Version]:
         """The visible version of an object on each frame that has one, ascending."""
         return {f: v for f in sorted(self._records.frames(obj_id)) if (v := self.visible(obj_id, f))}
@@ -73,22 +88,31 @@ class Results:
 
         Returns:
             Every prompted mask of the objects, and where an object meets an up-to-date mask before
-            a prompted one on a leg, that mask too. And for each leg (by its position) the place in
-            its order at which the first object joins; a leg that none joins is missing.
+            a prompted one on a leg, that mask too. Of a stretch of approved masks on a leg, the one
+            after which the leg computes again: the others, which stay as they are, would only take
+            the engine's time. And for each leg (by its position) the place in its order at which
+            the first object joins; a leg that none joins is missing.
         """
         seeds: dict[tuple[int, int], Seed] = {}
         joins: dict[int, int] = {}
         for obj_id in obj_ids:
             versions = self.versions(obj_id)
             for frame_index, version in versions.items():
-                if self.is_prompted(version):
+                if self.is_prompted(frame_index, version):
                     seeds[frame_index, obj_id] = Seed(frame_index, obj_id, version.result.rle, True)
+            approved = self._log.view.approved.get(obj_id, ())
+            for order in orders if approved else ():
+                for frame_index, following in pairwise(order):
+                    ends = covers(approved, frame_index) and not covers(approved, following)
+                    if ends and (last := versions.get(frame_index)):
+                        seeds[frame_index, obj_id] = Seed(frame_index, obj_id, last.result.rle, True)
             for leg, order in enumerate(orders):
                 for place, frame_index in enumerate(order):
                     found = versions.get(frame_index)
-                    if found is None or found.result.box is None or self.is_stale(obj_id, found):
+                    if found is None or found.result.box is None or self.is_stale(obj_id, frame_index, found):
                         continue
-                    seeds.setdefault((frame_index, obj_id), Seed(frame_index, obj_id, found.result.rle, False))
+                    sure = self.is_approved(obj_id, frame_index)
+                    seeds.setdefault((frame_index, obj_id), Seed(frame_index, obj_id, found.result.rle, sure))
                     joins[leg] = min(place, joins.get(leg, place))
                     break
         return tuple(seeds[key] for key in sorted(seeds)), joins

@@ -97,6 +97,19 @@ class Run:
         return (count - 1) / seconds if seconds > 0 else 0.0
 
 
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """Where a propagation stands, as a listing shows it."""
+
+    run_id: str
+    state: RunState
+    done: int
+    total: int
+    frame_index: int | None
+    """The last frame that it went over."""
+    resumable: bool
+
+
 class Followed(Protocol):
     """A session as a follower sees it."""
 

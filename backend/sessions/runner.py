@@ -15,7 +15,7 @@ from backend.sessions.book import Book
 from backend.sessions.journal import Journal
 from backend.sessions.planning import PropagateRequest, first_span, rest_of
 from backend.sessions.queue import Op, OpQueue
-from backend.sessions.run import Run
+from backend.sessions.run import Run, Standing
 from backend.sessions.seat import Seat
 from backend.sessions.signal import Signal
 from backend.sessions.store import Began, Change, Drop, RunIs, RunRecord, RunState, Step
@@ -164,6 +164,22 @@ class Runner:
     @property
     def _last_seq(self) -> int | None:
         return max(self._book.records.runs(), default=None)
+
+    @property
+    def standing(self) -> Standing | None:
+        """Where the last run stands; reads no results."""
+        run, seq = self.run, self._last_seq
+        if run:
+            done = run.done
+            last = run.frames[done - 1][0] if done else None
+            return Standing(run.id, run.state, done, run.total, last, self.resumable)
+        log = self._book.records.log
+        action = next((e.action for e in log.edits if e.seq == seq), None)
+        if seq is None or not isinstance(action, PropagateAction):
+            return None
+        done, last = log.reached or (0, None)
+        total = sum(len(leg.frames) for leg in log.runs[seq].legs)
+        return Standing(action.run_id, self.state_of(seq), done, total, last, self.resumable)
 
     def state_of(self, seq: int) -> RunState:
         """How the propagation of that edit stands, or how it ended."""

@@ -85,7 +85,28 @@ CREATE TABLE results (
 CREATE UNIQUE INDEX results_of ON results (sid, seq, frame_index, obj_id);
 """
 
-MIGRATIONS = (_V1,)
+_V2 = """
+-- An owner's classes, and the colour that objects get with them.
+CREATE TABLE labels (
+    owner TEXT NOT NULL,
+    label TEXT NOT NULL,
+    color TEXT NOT NULL,
+    PRIMARY KEY (owner, label)
+) WITHOUT ROWID;
+
+-- What a session's results take, in bytes: the masks, and a little for each row. A listing can't add that up each time.
+ALTER TABLE sessions ADD COLUMN stored INTEGER NOT NULL DEFAULT 0;
+UPDATE sessions SET stored =
+    (SELECT coalesce(sum(length(counts) + 64), 0) FROM results WHERE results.sid = sessions.sid);
+CREATE TRIGGER result_stored AFTER INSERT ON results BEGIN
+    UPDATE sessions SET stored = stored + length(NEW.counts) + 64 WHERE sid = NEW.sid;
+END;
+CREATE TRIGGER result_deleted AFTER DELETE ON results BEGIN
+    UPDATE sessions SET stored = stored - length(OLD.counts) - 64 WHERE sid = OLD.sid;
+END;
+"""
+
+MIGRATIONS = (_V1, _V2)
 
 
 def migrate(database: sqlite3.Connection) -> None:

@@ -374,6 +374,16 @@ class Service:
         self._check_restored()
         return sorted((s for s in self._all() if s.owner == owner and not s.closed), key=lambda s: s.created_at)
 
+    def disk_bytes(self, owner: str) -> dict[str, int]:
+        """What each of the owner's sessions takes on disk: its results, and a video that was stored for it alone.
+
+        Raises:
+            StorageUnavailable: it can't be read.
+        """
+        results = self._store.sizes(owner)
+        mine = self.list_sessions(owner)
+        return {s.id: results.get(s.id, 0) + (0 if s.row.keeps_video else self.library.size(s.video.id)) for s in mine}
+
     def close(self, session_id: str, owner: str) -> int:
         """Close a session for good: engine memory, records, and its video where it was stored for it alone.
 
@@ -607,7 +617,7 @@ class Service:
         def stale(obj_id: int, frame_index: int) -> bool:
             with session.lock:
                 version = session.results.visible(obj_id, frame_index)
-                return version is not None and session.results.is_stale(obj_id, version)
+                return version is not None and session.results.is_stale(obj_id, frame_index, version)
 
         def result(frame_index: int) -> FrameResult | None:
             with session.lock:

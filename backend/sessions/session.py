@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from backend.domain import (
@@ -25,6 +26,7 @@ from backend.domain import (
     RemoveAction,
     RenameAction,
     ResetAction,
+    Stretches,
     Text,
     Video,
 )
@@ -37,7 +39,7 @@ from backend.sessions.log import EditLog
 from backend.sessions.planning import PropagateRequest
 from backend.sessions.queue import Op, OpQueue
 from backend.sessions.results import Results
-from backend.sessions.run import Run, closed_error
+from backend.sessions.run import Run, Standing, closed_error
 from backend.sessions.runner import Runner, given_up, lost
 from backend.sessions.seat import Seat
 from backend.sessions.signal import Signal
@@ -167,6 +169,11 @@ class Session:
         return self._runner.resumable
 
     @property
+    def standing(self) -> Standing | None:
+        """Where the propagation that goes on, or was the last, stands; reads no results."""
+        return self._runner.standing
+
+    @property
     def interrupted(self) -> bool:
         """Whether the server's end cut its last propagation off, and nothing has changed it since."""
         newest, runs = self.log.newest(), self.book.records.runs()
@@ -231,6 +238,20 @@ class Session:
 
     def remove(self, obj_id: int) -> Future[None]:
         return self._submit(Op(lambda op: self._remove(op, obj_id)))
+
+    def approve(self, obj_id: int, start: int | None, stop: int | None, approved: bool) -> Future[Stretches]:
+        """Queue an approval of the object's masks on a span, or its taking back.
+
+        Approved masks are never stale, and no propagation overwrites them. The future holds all
+        frames that are approved of the object then. Where that changes nothing there is no edit.
+
+        Raises:
+            InvalidInput: a frame beyond the video, a span that runs backward.
+            Conflict: a propagation is running, or the session is closed.
+        """
+        first, last = ranges.check_span(start, stop, self.video.num_frames)
+        make = partial(self.book.approved, obj_id, first, last, approved)
+        return self._submit(Op(lambda op: self._enter(op, make)))
 
     def reset(self) -> Future[int]:
         """Queue a reset; the future holds how many objects it cleared."""

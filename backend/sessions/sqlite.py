@@ -100,6 +100,8 @@ class SqliteStore:
             database.execute("PRAGMA journal_mode = WAL")
             database.execute("PRAGMA synchronous = FULL")
             database.execute("PRAGMA foreign_keys = ON")
+            # Else a row that is replaced would not count as deleted.
+            database.execute("PRAGMA recursive_triggers = ON")
             migrate(database)
         except BaseException:
             database.close()
@@ -137,8 +139,13 @@ class SqliteStore:
     def loader(self, session_id: str) -> Loader | None:
         return _Loader(self, session_id)
 
-    def read(self, query: str, session_id: str) -> list[tuple[object, ...]]:
-        """All rows of a query about one session.
+    def sizes(self, owner: str) -> dict[str, int]:
+        return {
+            str(i): _int(stored) for i, stored in self.read("SELECT id, stored FROM sessions WHERE owner = ?", owner)
+        }
+
+    def read(self, query: str, about: str) -> list[tuple[object, ...]]:
+        """All rows of a query about one session, or one owner.
 
         Raises:
             StorageUnavailable: the database can't be read.
@@ -147,7 +154,7 @@ class SqliteStore:
             with self._reading:
                 if self._reader is None:
                     self._reader = self._connect()
-                return self._reader.execute(query, (session_id,)).fetchall()
+                return self._reader.execute(query, (about,)).fetchall()
         except (sqlite3.Error, OSError) as error:
             log.error("the database can't be read: %s", error)
             raise StorageUnavailable("The server can't read its data folder. Try again later.") from error
@@ -278,6 +285,8 @@ class _Loader:
             for run in cut_off:
                 whole = steps.get(run.seq, 0) == sum(len(leg.frames) for leg in run.legs)
                 out.runs[run.seq] = replace(run, state="complete" if whole else "interrupted")
+        for place, frame_index in read(_REACHED, self._id):
+            out.reached = _int(place) + 1, _int(frame_index)
         query = "SELECT undone, next_seq, next_obj_id FROM sessions WHERE id = ?"
         for undone, next_seq, next_obj_id in read(query, self._id):
             out.undone, out.next_seq, out.next_obj_id = _int(undone), _int(next_seq), _int(next_obj_id)
@@ -321,6 +330,11 @@ class _Loader:
             yield _int(seq), (_int(frame_index), tuple(json.loads(str(obj_ids))))
 
 
+_REACHED = """
+SELECT place, frame_index FROM steps WHERE sid = (SELECT sid FROM sessions WHERE id = ?1)
+    AND seq = (SELECT max(seq) FROM runs WHERE sid = (SELECT sid FROM sessions WHERE id = ?1))
+    ORDER BY place DESC LIMIT 1
+"""
 _RUN = "seq, legs, everything, first_new_id, state, error, code, milliseconds"
 
 

@@ -138,6 +138,8 @@ class Log:
     next_seq: int = 1
     next_obj_id: int = 1
     """Neither an edit's number nor an object's is used twice, whatever was dropped."""
+    reached: tuple[int, int] | None = None
+    """Of the last run, as the log was read: how many frames it had gone over, and the last of them."""
 
 
 class Loader(Protocol):
@@ -329,6 +331,14 @@ class Store(Protocol):
         ...
 
     def loader(self, session_id: str) -> Loader | None: ...
+    def sizes(self, owner: str) -> Mapping[str, int]:
+        """What the results of each of an owner's sessions take, in bytes.
+
+        Raises:
+            StorageUnavailable: it can't be read.
+        """
+        ...
+
     def create(self, row: SessionRow, on_stored: OnStored, changes: Sequence[Change] = ()) -> None: ...
     def write(self, session_id: str, changes: Sequence[Change], on_stored: OnStored) -> None: ...
     def delete(self, session_id: str, on_stored: OnStored) -> None: ...
@@ -355,6 +365,9 @@ class MemoryStore:
 
     def loader(self, session_id: str) -> Loader | None:
         return None
+
+    def sizes(self, owner: str) -> Mapping[str, int]:
+        return {}
 
     def create(self, row: SessionRow, on_stored: OnStored, changes: Sequence[Change] = ()) -> None:
         on_stored(None)

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from backend.domain import (
+    ApproveAction,
     Box,
     Edit,
     FrameResult,
     MaskPrompt,
+    MergeAction,
     ObjectInfo,
     ObjectResult,
     Points,
@@ -19,11 +22,14 @@ from backend.domain import (
     PropagateAction,
     RemoveAction,
     RenameAction,
+    SplitAction,
+    Stretches,
     Text,
     Video,
 )
 from backend.errors import InvalidInput
 from backend.masks import parse
+from backend.sessions.problems import find, tracked
 from backend.sessions.results import to_ranges
 from backend.sessions.run import Run
 from backend.sessions.session import PromptOutcome, Session
@@ -182,7 +188,8 @@ def _object_status(session: Session, info: ObjectInfo) -> Json:
         **info_out(info),
         "frames": to_ranges(f for f, v in versions.items() if v.result.box),
         "computed": to_ranges(versions),
-        "stale": to_ranges(f for f, v in versions.items() if session.results.is_stale(info.id, v)),
+        "stale": to_ranges(f for f, v in versions.items() if session.results.is_stale(info.id, f, v)),
+        "approved": stretches_out(session.log.view.approved.get(info.id, ())),
         "prompts": [{"frame_index": f, "kinds": kinds} for f, kinds in sorted(marks.items())],
         "score": round(sum(scores) / len(scores), 4) if scores else 0.0,
     }
@@ -214,10 +221,27 @@ def results_out(session: Session, start: int | None = None, stop: int | None = N
         results = {str(f): frame_out(r) for f in frames if (r := session.results.frame(f, chosen))}
         stale = {}
         for i in chosen:
-            old = [f for f in frames if (v := session.results.visible(i, f)) and session.results.is_stale(i, v)]
+            old = [f for f in frames if (v := session.results.visible(i, f)) and session.results.is_stale(i, f, v)]
             if old:
                 stale[str(i)] = to_ranges(old)
     return {"results": results, "stale": stale, "size": size_of(session.video)}
+
+
+MOST_PROBLEMS = 1000
+"""Told at most; how many there are is told beside."""
+
+
+def problems_out(session: Session, obj_id: int | None = None) -> Json:
+    """The frames to look at, of one object or all."""
+    with session.lock:
+        if obj_id is not None:
+            session.book.object_info(obj_id)
+        evidence = [session.book.evidence(i) for i in session.objects]
+    width, height = session.video.width, session.video.height
+    # All of them, since one may have changed places with any other.
+    tracks = [tracked(each, width, height) for each in evidence if each.results]
+    found = [p for p in find(tracks, width, height) if obj_id in (None, p.obj_id)]
+    return {"problems": [asdict(p) for p in found[:MOST_PROBLEMS]], "total": len(found)}
 
 
 def log_out(session: Session) -> Json:
@@ -259,7 +283,28 @@ def _edit_out(session: Session, edit: Edit, undone: bool) -> Json:
             out |= {"obj_id": obj_id}
         case RenameAction(obj_id, name, label, color):
             out |= {"obj_id": obj_id, "name": name, "label": label, "color": color}
+        case ApproveAction(obj_id, approved_frames, approved):
+            out |= {"obj_id": obj_id, "frames": stretches_out(approved_frames), "approved": approved}
+        case SplitAction() as split:
+            out |= {
+                "obj_id": split.obj_id,
+                "new_obj_id": split.new_obj_id,
+                "frame_index": split.frame_index,
+                "prompts": [prompt_out(p) for p in split.prompts],
+                "frames": stretches_out(split.frames),
+            }
+        case MergeAction() as merge:
+            out |= {
+                "obj_id": merge.obj_id,
+                "obj_ids": [merge.obj_id, merge.other],
+                "frames": stretches_out(merge.frames),
+                "removed": merge.other if merge.whole else None,
+            }
     return out
+
+
+def stretches_out(stretches: Stretches) -> list[list[int]]:
+    return [list(pair) for pair in stretches]
 
 
 def prompt_out(prompt: Prompt) -> Json:
@@ -293,7 +338,8 @@ def stepped_out(session: Session, obj_ids: Iterable[int] | None = None) -> Json:
         }
 
 
-def listed_out(session: Session) -> Json:
+def listed_out(session: Session, disk_bytes: int = 0) -> Json:
+    standing = session.standing
     edits = session.log.edits
     return {
         "session_id": session.id,
@@ -304,7 +350,9 @@ def listed_out(session: Session) -> Json:
         "objects_count": len(session.objects),
         "name": session.video.name,
         "video_info": video_out(session.video),
-        "memory_mb": round(session.memory_bytes / 1e6, 3),
+        "memory_mb": round(session.memory_bytes / 1e6, 3) if session.holds_engine else 0.0,
+        "disk_mb": round(disk_bytes / 1e6, 3),
+        "run": asdict(standing) if standing else None,
     }
 
 

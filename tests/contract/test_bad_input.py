@@ -208,6 +208,7 @@ def test_bad_propagations(http: httpx.Client, session_url: str, body: Any, statu
     [
         ("GET", "/results?start=99", 422),
         ("GET", "/results?obj_id=9", 404),
+        ("GET", "/problems?obj_id=9", 404),
         ("GET", "/frame/12", 422),
         ("GET", "/frame/-1", 422),
         ("GET", "/frame/x", 422),
@@ -217,6 +218,7 @@ def test_bad_propagations(http: httpx.Client, session_url: str, body: Any, statu
         ("POST", "/undo", 409),
         ("POST", "/redo", 409),
         ("DELETE", "/object/3", 404),
+        ("POST", "/object/3/approve", 404),
         ("PATCH", "/object/3", 422),
         ("GET", "/nothing", 404),
         ("PUT", "/status", 405),
@@ -224,6 +226,21 @@ def test_bad_propagations(http: httpx.Client, session_url: str, body: Any, statu
 )
 def test_bad_addresses(http: httpx.Client, session_url: str, method: str, path: str, status: int):
     refused(http.request(method, session_url + path), status)
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "status", "code"),
+    [
+        ("approve", {"start": 12}, 422, "frame_out_of_range"),
+        ("approve", {"stop": -1}, 422, "frame_out_of_range"),
+        ("approve", {"start": 5, "stop": 4}, 422, "invalid_range"),
+        ("approve", {"approved": "yes"}, 422, "malformed_request"),
+    ],
+)
+def test_bad_repairs(http: httpx.Client, session_url: str, path: str, body: Any, status: int, code: str):
+    http.post(f"{session_url}/prompt", json={"frame_index": 3, "prompts": [CLICK]})
+    refused(http.post(f"{session_url}/object/1/{path}", json=body), status, code)
+    assert len(http.get(f"{session_url}/log").json()["edits"]) == 1
 
 
 def test_images(http: httpx.Client):

@@ -28,9 +28,14 @@ SCENARIO: list[tuple[str, dict[str, Any]]] = [
     ("undo", {}),
     ("undo", {}),
     ("redo", {}),
+    ("approve", {"obj_id": 1, "start": 3, "stop": 5}),
+    ("approve", {"obj_id": 1, "start": 4, "approved": False}),
     ("remove", {"obj_id": 2}),
     ("propagate", {"direction": "backward", "end_frame_index": 1}),
 ]
+
+OBJECT_ROUTES = {"approve": "/approve"}
+"""What is done to an object, by its name in REST, and its endpoint of Gradio's."""
 
 Door = Callable[[str, str], list[Any]]
 
@@ -56,6 +61,9 @@ def by_rest(server: str, session_id: str, socket: bool = False) -> list[Any]:
                     else list(http.post("/propagate", json=body).json()["results"].values())
                 )
                 out.append(frames_only(frames))
+            elif name in OBJECT_ROUTES:
+                sent = {k: v for k, v in body.items() if k != "obj_id"}
+                out.append(shown(http.post(f"/object/{body['obj_id']}/{name}", json=sent).raise_for_status().json()))
             elif name == "remove":
                 out.append(http.delete(f"/object/{body['obj_id']}").json()["status"])
             else:
@@ -96,6 +104,8 @@ def by_gradio(server: str, session_id: str) -> list[Any]:
                 *frames, last = [item for item, _ in items]
                 assert last["type"] == "complete"
                 out.append(frames_only(frames))
+            elif name in OBJECT_ROUTES:
+                out.append(shown(client.predict(session_id, api_name=OBJECT_ROUTES[name], **body)))
             elif name == "remove":
                 out.append(client.predict(session_id, body["obj_id"], api_name="/remove_object")["status"])
             elif name == "prompt":
@@ -204,7 +214,7 @@ def test_gradio_reads_no_file_of_the_server(http: httpx.Client, roots: Path, ins
 def test_gradio_s_endpoints_are_typed(server: str):
     info = httpx.get(f"{server}/gradio_api/info").json()["named_endpoints"]
     names = {
-        *("/start_session", "/add_prompt", "/propagate", "/cancel", "/undo", "/redo", "/remove_object"),
+        *("/start_session", "/add_prompt", "/propagate", "/cancel", "/undo", "/redo", "/remove_object", "/approve"),
         *("/reset_session", "/close_session", "/session_status", "/list_sessions", "/export", "/segment_image"),
     }
     assert names <= set(info)

@@ -78,6 +78,9 @@ class Rest:
     def rename(self, session_id: str, obj_id: int, body: Json) -> Json:
         return self.call("PATCH", f"/session/{session_id}/object/{obj_id}", body)
 
+    def approve(self, session_id: str, obj_id: int, body: Json) -> Json:
+        return self.call("POST", f"/session/{session_id}/object/{obj_id}/approve", body)
+
     def close(self, session_id: str) -> Json:
         return self.call("DELETE", f"/session/{session_id}")
 
@@ -227,6 +230,9 @@ class Gradio(Rest):
 
     def remove(self, session_id: str, obj_id: int) -> Json:
         return self._call("remove_object", session_id=session_id, obj_id=obj_id)
+
+    def approve(self, session_id: str, obj_id: int, body: Json) -> Json:
+        return self._call("approve", session_id=session_id, obj_id=obj_id, **body)
 
     def close(self, session_id: str) -> Json:
         return self._call("close_session", session_id=session_id)

@@ -228,6 +228,7 @@ class Life:
             "redo": 4 if model.undone else 0,
             "remove": 1 if objects else 0,
             "rename": 2 if objects else 0,
+            "approve": 2 if objects else 0,
             "reset": 4 if len(objects) >= 6 else 0.3,
         }
         (kind,) = dice.choices(list(weights), list(weights.values()))
@@ -242,6 +243,8 @@ class Life:
             case "remove":
                 obj_id = dice.choice(objects)
                 self._plain(book, door, kind, lambda: door.remove(book.id, obj_id), obj_id=obj_id)
+            case "approve":
+                self._approve(book, dice, door, dice.choice(objects))
             case "rename":
                 self._rename(book, dice, door, dice.choice(objects))
             case _:
@@ -268,6 +271,18 @@ class Life:
         body = {"name": f"Näme {dice.randint(0, 999)}", "label": dice.choice([None, "toy"]), "color": None}
         sent = {k: v for k, v in body.items() if v is not None}
         self._plain(book, door, "rename", lambda: door.rename(book.id, obj_id, sent), obj_id=obj_id, **body)
+
+    def _approve(self, book: SessionBook, dice: random.Random, door: Rest, obj_id: int) -> None:
+        first, last = sorted(dice.randrange(FRAMES) for _ in range(2))
+        approved = dice.random() < 0.8
+        body = {"start": first, "stop": last, "approved": approved}
+        frames = book.model.approval(obj_id, first, last, approved)
+        if frames:
+            detail = {"obj_id": obj_id, "frames": frames, "approved": approved}
+            self._plain(book, door, "approve", lambda: door.approve(book.id, obj_id, body), **detail)
+        else:
+            # What changes nothing is no edit.
+            door.approve(book.id, obj_id, body)
 
     def _prompt(self, book: SessionBook, dice: random.Random, door: Rest, obj_id: int | None) -> None:
         item: Json = {

@@ -137,7 +137,7 @@ class SessionBook:
                 model.undone += 1
             case "redo":
                 model.undone -= 1
-            case "remove" | "rename" | "reset":
+            case "remove" | "rename" | "reset" | "approve":
                 return model.append(EditModel(pending.kind, dict(pending.detail)))
         return None
 

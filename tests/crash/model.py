@@ -11,6 +11,7 @@ import copy
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -22,6 +23,10 @@ STEP = (2, 1)
 Json = dict[str, Any]
 Shape = tuple[str, tuple[float, ...] | None, float]
 """An object on a frame: its mask's counts, its box, its score."""
+
+
+Version = tuple[int, Shape, bool, bool]
+"""What is seen of an object on a frame: the edit's place, the shape, whether it is prompted, and approved."""
 
 
 def shape_of(item: Json) -> Shape:
@@ -132,21 +137,37 @@ class SessionModel:
                 out[obj_id] = (old[0] if name is None else name, old[1] if label is None else label)
         return out
 
-    def versions(self) -> dict[int, dict[int, tuple[int, Shape, bool]]]:
-        """For each object its visible versions by frame: the edit's place, the shape, whether it was prompted."""
-        out: dict[int, dict[int, tuple[int, Shape, bool]]] = {i: {} for i in self.objects()}
+    def versions(self) -> dict[int, dict[int, Version]]:
+        """For each object its visible versions by frame."""
+        out: dict[int, dict[int, Version]] = {i: {} for i in self.objects()}
         for place, edit in enumerate(self.active):
             prompted = edit.kind == "prompt"
             for (frame, obj_id), shape in edit.frames.items():
-                if obj_id in out and (prompted or not out[obj_id].get(frame, (0, None, False))[2]):
-                    out[obj_id][frame] = (place, shape, prompted)
+                if obj_id in out and (prompted or not any(out[obj_id].get(frame, ())[2:])):
+                    out[obj_id][frame] = (place, shape, prompted, False)
+            if edit.kind == "approve" and edit.detail["obj_id"] in out:
+                mine = out[edit.detail["obj_id"]]
+                for first, last in edit.detail["frames"]:
+                    for frame in range(first, last + 1):
+                        mine[frame] = (*mine[frame][:3], edit.detail["approved"])
+        return out
+
+    def approval(self, obj_id: int, first: int, last: int, approved: bool) -> list[list[int]]:
+        """The frames that an approval of a span, or its taking back, changes, as ranges."""
+        out: list[list[int]] = []
+        for frame, version in sorted(self.versions()[obj_id].items()):
+            if first <= frame <= last and version[3] != approved:
+                if out and out[-1][1] == frame - 1:
+                    out[-1][1] = frame
+                else:
+                    out.append([frame, frame])
         return out
 
     def results(self) -> dict[int, dict[int, Shape]]:
         """What is seen, by frame and object."""
         out: dict[int, dict[int, Shape]] = {}
         for obj_id, frames in self.versions().items():
-            for frame, (_, shape, _) in frames.items():
+            for frame, (_, shape, *_) in frames.items():
                 out.setdefault(frame, {})[obj_id] = shape
         return out
 
@@ -224,7 +245,7 @@ class SessionModel:
         anchor: int | None,
         step: int,
         chosen: Iterable[int],
-        versions: dict[int, dict[int, tuple[int, Shape, bool]]],
+        versions: dict[int, dict[int, Version]],
         last_prompt: dict[int, int],
         asked: set[int],
     ) -> list[tuple[int, dict[int, Shape]]]:
@@ -233,12 +254,17 @@ class SessionModel:
         joins = []
         order = frames if anchor is None else [anchor, *frames]
         for obj_id in chosen:
-            for frame, (_, shape, prompted) in versions[obj_id].items():
+            approved = {frame for frame, version in versions[obj_id].items() if version[3]}
+            for frame, (_, shape, prompted, _) in versions[obj_id].items():
                 if prompted:
                     seeds[frame, obj_id] = (shape, True)
+            for frame, following in pairwise(order):
+                # From the last of a stretch of approved frames it is followed on.
+                if frame in approved and following not in approved:
+                    seeds[frame, obj_id] = (versions[obj_id][frame][1], True)
             for place, frame in enumerate(order):
                 found = versions[obj_id].get(frame)
-                if found and found[1][1] and (found[2] or found[0] > last_prompt.get(obj_id, -1)):
+                if found and found[1][1] and (any(found[2:]) or found[0] > last_prompt.get(obj_id, -1)):
                     seeds.setdefault((frame, obj_id), (found[1], False))
                     joins.append(place)
                     break
@@ -258,5 +284,6 @@ class SessionModel:
                 if seed and (seed[1] or obj_id not in tracked):
                     tracked[obj_id] = seed[0]
             if frame != anchor:
-                out.append((frame, dict(tracked)))
+                stands = {i: v[1] for i in tracked if (v := versions[i].get(frame)) and any(v[2:])}
+                out.append((frame, tracked | stands))
         return out

@@ -21,12 +21,15 @@ Masks = dict[tuple[int, int], str]
 class Entry:
     """An edit and what it did: masks it wrote, objects it brought, removed or named."""
 
-    kind: Literal["prompt", "propagate", "remove", "rename", "reset"]
+    kind: Literal["prompt", "propagate", "remove", "rename", "reset", "approve"]
     masks: Masks = field(default_factory=dict)
     born: tuple[int, ...] = ()
     touched: tuple[int, ...] = ()
     gone: int = 0
     name: str = ""
+    approved: tuple[tuple[int, int], ...] = ()
+    """(frame, object) pairs that it approved, or took the approval of."""
+    takes_back: bool = False
 
 
 @dataclass
@@ -37,6 +40,12 @@ class Seen:
     masks: Masks
     prompted: set[tuple[int, int]]
     stale: set[tuple[int, int]]
+    approved: set[tuple[int, int]]
+
+    @property
+    def settled(self) -> set[tuple[int, int]]:
+        """What no propagation overwrites."""
+        return self.prompted | self.approved
 
 
 @dataclass
@@ -56,6 +65,7 @@ class Model:
         masks: Masks = {}
         by: dict[tuple[int, int], int] = {}
         prompt_of: dict[int, int] = {}
+        approved: set[tuple[int, int]] = set()
         for number, entry in enumerate(self.done):
             objects |= {i: f"Object {i}" for i in entry.born}
             if entry.kind == "remove":
@@ -67,10 +77,23 @@ class Model:
             masks |= entry.masks
             by |= dict.fromkeys(entry.masks, number)
             prompt_of |= dict.fromkeys(entry.touched, number)
+            if entry.kind == "approve":
+                approved = approved - set(entry.approved) if entry.takes_back else approved | set(entry.approved)
+            elif entry.kind == "prompt":
+                approved -= entry.masks.keys()
         here = {key for key in masks if key[1] in objects}
         prompted = {key for key in here if self.done[by[key]].kind == "prompt"}
-        stale = {key for key in here - prompted if by[key] < prompt_of.get(key[1], -1)}
-        return Seen(dict(sorted(objects.items())), {k: masks[k] for k in sorted(here)}, prompted, stale)
+        approved &= here
+        stale = {key for key in here - prompted - approved if by[key] < prompt_of.get(key[1], -1)}
+        return Seen(dict(sorted(objects.items())), {k: masks[k] for k in sorted(here)}, prompted, stale, approved)
+
+    def approval(self, obj_id: int, start: int | None, stop: int | None, approved: bool) -> Entry | None:
+        """An approval of a span, or its taking back; None: it changes nothing."""
+        seen = self.see()
+        first, last = 0 if start is None else start, FRAMES - 1 if stop is None else stop
+        mine = {key for key in seen.masks if key[1] == obj_id and first <= key[0] <= last}
+        changed = mine - seen.approved if approved else mine & seen.approved
+        return Entry("approve", approved=tuple(sorted(changed)), takes_back=not approved) if changed else None
 
     def run(
         self, direction: str, start: int | None, most: int | None, chosen: Iterable[int] | None
@@ -118,10 +141,10 @@ class Model:
             tracked = {i: shifted(mask, step) for i, mask in tracked.items()}
             for i in ids:
                 key = (frame, i)
-                if key in seen.prompted or (i not in tracked and join[i] == frame):
+                if key in seen.settled or (i not in tracked and join[i] == frame):
                     tracked[i] = mask_of(seen.masks[key])
             if place >= skip:
-                wrote = {(frame, i): encode(m).counts for i, m in tracked.items() if (frame, i) not in seen.prompted}
+                wrote = {(frame, i): encode(m).counts for i, m in tracked.items() if (frame, i) not in seen.settled}
                 out.append((frame, wrote))
         return out
 

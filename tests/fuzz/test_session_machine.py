@@ -245,6 +245,26 @@ class SessionMachine(RuleBasedStateMachine):
             done(self.service.rename(self.session.id, ME, obj_id, name=name))
             self.model.do(Entry("rename", gone=obj_id, name=name))
 
+    @rule(
+        start=st.none() | frames, stop=st.none() | frames, approved=st.sampled_from([True, True, False]), data=st.data()
+    )
+    def approve(self, start: int | None, stop: int | None, approved: bool, data: st.DataObject) -> None:
+        obj_id = self._an_object(data)
+        if start is not None and stop is not None and start > stop:
+            with pytest.raises(InvalidInput):
+                self.session.approve(obj_id or 1, start, stop, approved)
+            return
+        if obj_id is None:
+            with pytest.raises(NotFound):
+                done(self.session.approve(1, start, stop, approved))
+            return
+        entry = self.model.approval(obj_id, start, stop, approved)
+        all_of_it = done(self.session.approve(obj_id, start, stop, approved))
+        if entry is not None:
+            self.model.do(entry)
+        expected = to_ranges(f for f, i in self.model.see().approved if i == obj_id)
+        assert [list(pair) for pair in all_of_it] == expected
+
     @rule()
     def reset(self) -> None:
         assert done(self.session.reset()) == len(self.model.see().objects)
@@ -306,6 +326,8 @@ class SessionMachine(RuleBasedStateMachine):
         assert status["total_frames"] == FRAMES
         assert status["frames_processed"] == len({frame for frame, _ in seen.masks})
         assert status["current_objects"] == list(seen.objects)
+        for told in status["objects"]:
+            assert told["approved"] == to_ranges(f for f, i in seen.approved if i == told["id"])
 
 
 def run_machine(pool: Pool, clip: Path, examples: int, steps: int) -> int:

@@ -40,6 +40,7 @@ def session(service: Service, clip: Path) -> Session:
     prompt(session, 0, Text("things"))
     propagate(session, start_frame_index=2)
     done(session.rename(1, "Größe <b>", "toy", "#123456"))
+    done(session.approve(1, 3, 7, True))
     prompt(session, 5, OTHER, obj_id=1)
     done(session.remove(2))
     done(session.undo())
@@ -113,6 +114,10 @@ WRONG = {
     "a frame beyond the end": put("edits", 0, "action", "frame_index", value=99),
     "a negative frame": put("edits", 0, "action", "frame_index", value=-1),
     "a point outside": put("edits", 0, "action", "prompts", 0, "points", value=[[7, 7]]),
+    "an approval beyond the end": put("edits", 4, "action", "frames", value=[[3, 99]]),
+    "an approval backward": put("edits", 4, "action", "frames", value=[[7, 9], [3, 4]]),
+    "an approval of no frames": put("edits", 4, "action", "frames", 0, value=[3]),
+    "an approval that is no yes or no": put("edits", 4, "action", "approved", value="yes"),
     "a time without a zone": put("edits", 0, "at", value="2026-01-01T00:00:00"),
     "no time": put("edits", 0, "at", value="yesterday"),
     "a number too large": put("edits", 0, "seq", value=2**80),

@@ -3,6 +3,7 @@
 import pytest
 
 from backend.domain import (
+    ApproveAction,
     ObjectInfo,
     ObjectResult,
     Points,
@@ -57,7 +58,9 @@ class Book:
     def propagate(self, first: int, last: int, *ids: int) -> int:
         seq = self.append(PropagateAction("r", "forward", first, (first, last), ids))
         for frame in range(first, last + 1):
-            free = [i for i in ids if not ((v := self.results.visible(i, frame)) and self.results.is_prompted(v))]
+            free = [
+                i for i in ids if not ((v := self.results.visible(i, frame)) and self.results.is_settled(i, frame, v))
+            ]
             self._put(seq, frame, free, "t")
         return seq
 
@@ -74,7 +77,7 @@ class Book:
 
     def stale(self, obj_id: int) -> list[list[int]]:
         versions = self.results.versions(obj_id)
-        return to_ranges(f for f, v in versions.items() if self.results.is_stale(obj_id, v))
+        return to_ranges(f for f, v in versions.items() if self.results.is_stale(obj_id, f, v))
 
 
 def test_a_prompt_rewrites_its_frame_and_leaves_the_object_s_other_frames_stale():
@@ -89,6 +92,29 @@ def test_a_prompt_rewrites_its_frame_and_leaves_the_object_s_other_frames_stale(
     book.propagate(4, 6, 1)
     assert book.stale(1) == [[3, 3]]
     assert book.seen()[1, 4] == "fix3-4-1"
+
+
+def test_what_is_approved_is_not_stale_conditions_what_follows_and_ends_with_a_prompt():
+    book = Book()
+    book.prompt(2, 1)
+    book.propagate(2, 9, 1)
+    book.append(ApproveAction(1, ((4, 6),)))
+    book.prompt(3, 1)
+    assert book.stale(1) == [[7, 9]]
+    # Of a stretch the last one on the way conditions what comes after it, in either direction.
+    for order, last in ((range(3, 10), 6), (range(8, 2, -1), 4)):
+        seeds, _ = book.results.seeds((1,), [list(order)])
+        assert {s.frame_index: s.rle.counts for s in seeds if s.prompted}[last] == f"t2-{last}-1"
+    before = book.seen()
+    book.propagate(3, 9, 1)
+    assert {key for key, mask in book.seen().items() if before[key] != mask} == {(1, 7), (1, 8), (1, 9)}
+    book.undo()
+    book.prompt(5, 1, mark="fix")
+    assert book.log.view.approved[1] == ((4, 4), (6, 6))
+    book.undo()
+    assert book.log.view.approved[1] == ((4, 6),)
+    book.append(ApproveAction(1, ((4, 5),), approved=False))
+    assert book.stale(1) == [[4, 5], [7, 9]]
 
 
 def test_undo_and_redo_of_everything_are_as_if_never_done_and_as_done():

@@ -21,6 +21,7 @@ from backend.masks import encode
 from backend.sessions import wire
 from backend.sessions.planning import PropagateRequest
 from backend.sessions.run import follow
+from backend.sessions.schema import MIGRATIONS
 from backend.sessions.service import LOCAL_OWNER as ME
 from backend.sessions.service import Service
 from backend.sessions.session import Session
@@ -73,6 +74,8 @@ def test_all_of_a_session_is_there_again(begin, clip):
     done(session.prompt(1, (Text("late thing"),), None))
     propagate(session, direction="both", start_frame_index=3)
     done(session.rename(2, "Zwei ✓", "toy", "#123456"))
+    assert done(session.approve(1, 4, 8, True)) == ((4, 8),)
+    assert done(session.approve(1, 6, 6, False)) == ((4, 5), (7, 8))
     done(session.remove(3))
     prompt(session, 5, OTHER, obj_id=1)
     done(session.undo())
@@ -505,6 +508,68 @@ def test_nothing_is_swept_while_it_is_not_known_whose_it_is(begin, tmp_path, cli
     session = begin().get("mine", ME)
     assert session.video.path.exists()
     assert prompt(session, 1).objects[0].obj_id == 2
+
+
+def test_an_older_database_comes_over(begin, tmp_path, clip):
+    service = begin()
+    session = service.start_session(service.upload(clip, "a.mp4", ME), ME, "mine")
+    prompt(session)
+    propagate(session)
+    before, sizes = everything(session), service.disk_bytes(ME)
+    assert sizes["mine"] > 12 * 64
+    cut_off(service)
+    service._store.close()
+    # As version 1 had it: the very tables, with the rows of today.
+    with contextlib.closing(sqlite3.connect(tmp_path / "data" / FILE)) as database, database:
+        database.executescript("""
+            DROP TRIGGER result_stored; DROP TRIGGER result_deleted; DROP TABLE labels;
+            ALTER TABLE sessions DROP COLUMN stored; PRAGMA user_version = 1;
+        """)
+        first = sqlite3.connect(":memory:")
+        first.executescript(MIGRATIONS[0])
+        tables = "SELECT name, sql FROM sqlite_schema WHERE sql IS NOT NULL ORDER BY name"
+        ours = {name: sql.split() for name, sql in database.execute(tables)}
+        assert ours == {name: sql.split() for name, sql in first.execute(tables)}
+        first.close()
+    later = begin()
+    again = later.get("mine", ME)
+    assert everything(again) == before
+    assert later.disk_bytes(ME) == sizes
+    done(again.approve(1, None, None, True))
+    done(again.undo())
+    prompt(again, 3)
+    assert later.disk_bytes(ME)["mine"] > sizes["mine"]
+    for _ in range(3):
+        done(again.undo())
+    prompt(again)
+    # What could be redone is gone from the disk too.
+    assert 0 < later.disk_bytes(ME)["mine"] < sizes["mine"] / 6
+
+
+def test_a_listing_says_where_a_run_stands_and_what_a_session_takes(begin, clip, slow_pool):
+    service = begin(pool=slow_pool)
+    own = service.upload(clip, "a.mp4", ME, passing=True)
+    session = service.start_session(own, ME, "mine", keep_video=False)
+    assert wire.listed_out(session)["run"] is None
+    assert service.disk_bytes(ME) == {"mine": service.library.size(own.id)}
+    assert service.library.size(own.id) >= clip.stat().st_size
+    prompt(session, 2)
+    run = done(session.propagate(PropagateRequest(direction="forward")))
+    frames_of(session, 3)
+    told = wire.listed_out(session)["run"]
+    assert (told["run_id"], told["state"], told["total"], told["resumable"]) == (run.id, "running", 10, False)
+    assert told["frame_index"] == told["done"] + 1 >= 4
+    cut_off(service)
+    later = begin(pool=slow_pool)
+    (listed,) = later.list_sessions(ME)
+    told = wire.listed_out(listed, later.disk_bytes(ME)["mine"])
+    assert not listed.loaded
+    assert told["disk_mb"] > later.library.size(own.id) / 1e6
+    assert told["memory_mb"] == 0
+    (again,) = [wire.listed_out(later.get("mine", ME))]
+    assert again["run"] == told["run"]
+    assert told["run"]["state"] == "interrupted"
+    assert told["run"]["resumable"]
 
 
 def test_a_newer_database_is_left_alone(begin, tmp_path, clip):
