@@ -71,6 +71,7 @@ export function createSession(app) {
   /** Open a session. `swap`: what is shown stays until the other is there; `onError`: told instead of a toast. */
   async function open(sid, { quiet = false, swap = false, onError = null } = {}) {
     const mine = ++opening;
+    const from = state.tab;
     if (!swap) {
       forget();
       store.set({ view: "loading", upload: { name: "", phase: "opening" } });
@@ -82,8 +83,9 @@ export function createSession(app) {
       if (mine !== opening) return false;
       if (swap) forget();
       const tab = status.video_info?.kind === "image" ? "images" : "video";
-      // Whoever went to another page meanwhile stays there.
-      store.set({ sid, tab: swap && state.tab !== tab ? state.tab : tab, timestamps: times.timestamps, view: "work", upload: null });
+      // Whoever went to the list or the API page meanwhile stays there.
+      const away = state.tab !== from && (state.tab === "sessions" || state.tab === "api");
+      store.set({ sid, tab: away ? state.tab : tab, timestamps: times.timestamps, view: "work", upload: null });
       take(status, log);
       sessionStorage.setItem(SLOT(tab), sid);
       history.replaceState(null, "", `#session=${sid}`);
