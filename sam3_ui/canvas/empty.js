@@ -11,6 +11,12 @@ const STEPS = [
   ["Fix and export", "Correct any frame, run again only what changed, then export masks, video or annotations."],
 ];
 
+const IMAGE_STEPS = [
+  ["Open all your images", "Files, or folders of them. They line up below the picture; the arrow keys go from one to the next."],
+  ["Say or click what you want", "A list of words is looked for in all images. Clicks, boxes and strokes put right what is not."],
+  ["Export all", "One file for the whole set. It waits for you here, also after a reload."],
+];
+
 // Ways to begin on the sample clip: a picture, and the prompt that its card sends.
 const EXAMPLES = [
   { title: "Star", how: "One click", picture: "star.jpg", prompt: { type: "point", points: [[0.723, 0.21]], point_labels: [1] } },
@@ -76,7 +82,7 @@ export function createEmpty(app) {
 
   function drawWelcome() {
     const rows = recent.map((s) => `<button class="rec" data-do="openSession" data-id="${esc(s.session_id)}">${icon(s.video_info?.kind === "image" ? "img" : "film", "s")}<span class="clip">${esc(s.name ?? s.session_id)}<small>${count(s.objects_count ?? 0, "object")} · ${ago(s.created_at)}</small></span></button>`).join("");
-    paint(parts.welcome, `<div class="sh" style="height:48px">How it works</div><ol class="steps">${STEPS.map(([a, b]) => `<li><span class="b">${a}</span><small>${b}</small></li>`).join("")}</ol>${rows ? `<div class="sh" style="margin-top:22px">Recent sessions</div>${rows}` : ""}<span class="grow"></span><div class="foot muted sm">Scripts and agents: the same session over REST, WebSocket and Python. See API.</div>`);
+    paint(parts.welcome, `<div class="sh" style="height:48px">How it works</div><ol class="steps">${(state.tab === "images" ? IMAGE_STEPS : STEPS).map(([a, b]) => `<li><span class="b">${a}</span><small>${b}</small></li>`).join("")}</ol>${rows ? `<div class="sh" style="margin-top:22px">Recent sessions</div>${rows}` : ""}<span class="grow"></span><div class="foot muted sm">Scripts and agents: the same session over REST, WebSocket and Python. See API.</div>`);
   }
 
   async function recall() {

@@ -124,6 +124,7 @@ export function mountSessions(app) {
     clearTimeout(timer);
     if (loading || state.tab !== "sessions" || document.hidden) return;
     loading = true;
+    const began = performance.now();
     try {
       const got = (await api.sessions()).sessions;
       list = got.sort((a, b) => (b.changed_at ?? b.created_at).localeCompare(a.changed_at ?? a.created_at));
@@ -134,7 +135,11 @@ export function mountSessions(app) {
     }
     loading = false;
     draw();
-    if (state.tab === "sessions") timer = setTimeout(load, list?.some((s) => goesOn(s.run)) ? RUNNING : QUIET);
+    if (state.tab === "sessions") {
+      // A long list that takes the server long is asked for less often.
+      const took = performance.now() - began;
+      timer = setTimeout(load, Math.max(list?.some((s) => goesOn(s.run)) ? RUNNING : QUIET, 4 * took));
+    }
   }
 
   // --- files of sessions
