@@ -93,6 +93,11 @@ class StartBody(Body):
     )
 
 
+class ExportBody(Body):
+    session_ids: list[str] = Field(min_length=1, max_length=1000, description="the sessions, in the file's order")
+    options: dict[str, str] = Field(default_factory=dict, description="the format's, all but `objects`")
+
+
 class PromptBody(Body):
     frame_index: Whole = Field(json_schema_extra=FRAME)
     prompts: list[PromptItem] = Field(min_length=1, max_length=256)
@@ -507,6 +512,7 @@ class ListedSession(BaseModel):
     session_id: str
     type: Literal["video"]
     created_at: str
+    changed_at: str = Field(description="when it was last edited; created_at where it never was")
     status: str
     objects_count: int
     name: str

@@ -36,6 +36,7 @@ _FILE = {"schema": {"type": "string", "format": "binary"}}
 PICTURE: dict[int | str, dict[str, Any]] = {
     200: {"description": "the picture", "content": {"image/jpeg": _FILE, "image/png": _FILE}}
 }
+JPEG: dict[int | str, dict[str, Any]] = {200: {"description": "the picture", "content": {"image/jpeg": _FILE}}}
 EXPORTED: dict[int | str, dict[str, Any]] = {
     200: {
         "description": "the file",
@@ -106,6 +107,13 @@ async def drop_label(
 ) -> s.LabelRemoved:
     """Remove a class that no object has."""
     return s.LabelRemoved(**await operations.drop_label(service, owner, label))
+
+
+@router.post("/sessions/export/{format_name}", response_class=FileResponse, responses=EXPORTED)
+async def export_many(service: ServiceDep, owner: OwnerDep, format_name: str, body: s.ExportBody) -> FileResponse:
+    """The results of several sessions as one file: COCO JSON holds them all, of other formats it is a zip of each."""
+    path, media_type = await run_in_threadpool(service.export_many, body.session_ids, owner, format_name, body.options)
+    return FileResponse(path, media_type=media_type, filename=path.name, background=BackgroundTask(_discard, path))
 
 
 @router.post("/session/{session_id}/prompt")
@@ -267,6 +275,13 @@ async def frame(
     picture = await run_in_threadpool(service.frame, session_id, owner, frame_index, still)
     caching = "no-store" if painting else "private, max-age=3600, immutable"
     return Response(picture, media_type=f"image/{format}", headers={"Cache-Control": caching})
+
+
+@router.get("/session/{session_id}/thumbnail", response_class=Response, responses=JPEG)
+async def thumbnail(service: ServiceDep, owner: OwnerDep, session_id: SessionId) -> Response:
+    """A small picture to know the session by. To look at it is no use of the session."""
+    jpeg = await run_in_threadpool(service.thumbnail, session_id, owner)
+    return Response(jpeg, media_type="image/jpeg", headers={"Cache-Control": "private, max-age=60"})
 
 
 @router.get(

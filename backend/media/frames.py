@@ -58,6 +58,9 @@ class FrameCache:
         found = self._find(key)
         if found is not None:
             return found
+        if video.kind == "image" and wide < video.width:
+            # Asked for small first and large later: one reading does for both.
+            self.jpeg(video, frame_index, quality=quality)
         with self._reading(video) as shared:
             found = self._find(key)
             if found is not None:
@@ -72,6 +75,8 @@ class FrameCache:
         Raises:
             InvalidMedia: the file is damaged or gone.
         """
+        if video.kind == "image":
+            return [0.0]
         with self._reading(video) as shared:
             return shared.open(video).timestamps
 

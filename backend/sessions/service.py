@@ -11,7 +11,7 @@ import shutil
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -20,10 +20,11 @@ from functools import partial
 from pathlib import Path
 from typing import BinaryIO
 
-from backend.domain import MAX_NAME, FrameResult, ObjectInfo, Video
+from backend.domain import MAX_NAME, FrameResult, ObjectInfo, PromptAction, Video
 from backend.engines.base import FrameSource
 from backend.errors import Conflict, EngineError, InvalidInput, NotFound, ServiceError, StorageUnavailable
 from backend.exports import registry as exports
+from backend.exports.many import kind_of, write_many
 from backend.media import confined
 from backend.media.disk import disk_errors
 from backend.media.frames import FrameCache
@@ -50,6 +51,8 @@ log = logging.getLogger(__name__)
 SESSION_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 EXPORTS = "export-"
 """How the folders of exports begin."""
+THUMBNAIL_WIDTH = 240
+"""Pixels that a session's thumbnail is wide at most."""
 EXPORT_SECONDS = 3600.0
 """How long an export that was handed to Gradio is kept."""
 MEND_SECONDS = 1.0
@@ -345,14 +348,15 @@ class Service:
             await asyncio.to_thread(session.load)
         return session
 
-    def _find(self, session_id: str, owner: str) -> Session:
+    def _find(self, session_id: str, owner: str, use: bool = True) -> Session:
         with self._lock:
             session = self._sessions.get(session_id)
         if session is None:
             self._check_restored()
         if session is None or not may_open(owner, session.owner) or session.closed:
             raise _unknown()
-        session.touch()
+        if use:
+            session.touch()
         return session
 
     def list_sessions(self, owner: str) -> list[Session]:
@@ -506,6 +510,24 @@ class Service:
             return self.frames.jpeg(session.video, frame_index, still.width)
         return self.overlay(session, frame_index, still)
 
+    def thumbnail(self, session_id: str, owner: str) -> bytes:
+        """A small JPEG to know a session by: where it was worked on last, its objects painted if they are at hand.
+
+        To be shown in a list is no use of a session: it is parked and deleted as if nobody had looked.
+
+        Raises:
+            NotFound: unknown, closed, or somebody else's.
+        """
+        session = self._find(session_id, owner, use=False)
+        if session.video.num_frames == 1 and not session.loaded:
+            session.load()
+        with session.lock:
+            prompted = [e.action.frame_index for e in session.log.active if isinstance(e.action, PromptAction)]
+        frame = prompted[-1] if prompted else 0
+        if prompted and session.loaded:
+            return self.overlay(session, frame, Still(width=THUMBNAIL_WIDTH))
+        return self.frames.jpeg(session.video, frame, THUMBNAIL_WIDTH)
+
     def overlay(self, session: Session, frame_index: int, still: Still | None = None) -> bytes:
         """The frame with its objects painted as `still` has it; by default filled, as JPEG."""
         return painted(session, self.frames.jpeg(session.video, frame_index), frame_index, still or Still())
@@ -525,16 +547,45 @@ class Service:
         """
         session = self.get(session_id, owner)
         fmt = exports.get(format_name)
-        with disk_errors():
-            folder = Path(tempfile.mkdtemp(prefix=EXPORTS, dir=self._outputs()))
-        target = folder / f"{safe_stem(session.video.name)}{fmt.extension}"
-        try:
+        with self._export_folder() as folder:
+            target = folder / f"{safe_stem(session.video.name)}{fmt.extension}"
             with disk_errors():
                 fmt.write(self._export_source(session), target, options)
+        return target, fmt
+
+    def export_many(
+        self, session_ids: Sequence[str], owner: str, format_name: str, options: Mapping[str, str]
+    ) -> tuple[Path, str]:
+        """Write the results of several sessions to one file; the caller deletes it.
+
+        Returns:
+            The file, and its media type.
+
+        Raises:
+            NotFound: no such format (`unknown_format`); a session that is unknown or somebody else's.
+            InvalidInput: options the format does not know.
+        """
+        fmt = exports.get(format_name)
+        sessions = [self.get(session_id, owner) for session_id in dict.fromkeys(session_ids)]
+        extension, media_type = kind_of(fmt)
+        what = "images" if all(s.video.kind == "image" for s in sessions) else "sessions"
+        with self._export_folder() as folder:
+            target = folder / f"{len(sessions)}-{what}{extension}"
+            named = [(safe_stem(s.video.name), self._export_source(s)) for s in sessions]
+            with disk_errors():
+                write_many(fmt, named, target, options)
+        return target, media_type
+
+    @contextlib.contextmanager
+    def _export_folder(self) -> Iterator[Path]:
+        """A folder for an export; it stays for as long as the file in it, and goes at once if that can't be made."""
+        with disk_errors():
+            folder = Path(tempfile.mkdtemp(prefix=EXPORTS, dir=self._outputs()))
+        try:
+            yield folder
         except BaseException:
             shutil.rmtree(folder, ignore_errors=True)
             raise
-        return target, fmt
 
     def discard_later(self, path: Path) -> None:
         """Delete a file, and its folder, once whoever fetches it has had the time to."""

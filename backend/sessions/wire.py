@@ -364,10 +364,12 @@ def repaired_out(session: Session, done: Repaired) -> Json:
 
 def listed_out(session: Session, disk_bytes: int = 0) -> Json:
     standing = session.standing
+    edits = session.log.edits
     return {
         "session_id": session.id,
         "type": "video",
         "created_at": time_out(session.created_at),
+        "changed_at": time_out(edits[-1].at if edits else session.created_at),
         "status": session.status,
         "objects_count": len(session.objects),
         "name": session.video.name,

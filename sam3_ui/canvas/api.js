@@ -1,10 +1,11 @@
 // The public REST interface, as any other client uses it. Errors carry the service's own sentence.
 
 export class ApiError extends Error {
-  constructor(message, code, status) {
+  constructor(message, code, status, retryAfter = null) {
     super(message);
     this.code = code;
     this.status = status;
+    this.retryAfter = retryAfter; // seconds, where the server says when to try again
   }
 }
 
@@ -25,7 +26,7 @@ export function createApi(base, onConnection, onLocked) {
     const body = await reply.json().catch(() => ({}));
     if (reply.status === 401) onLocked();
     const sentence = typeof body.detail === "string" ? body.detail : `The server answered with an error (${reply.status}).`;
-    throw new ApiError(sentence, body.code ?? "error", reply.status);
+    throw new ApiError(sentence, body.code ?? "error", reply.status, Number(reply.headers.get("Retry-After")) || null);
   }
 
   const json = async (path, options) => (await send(path, options)).json();
@@ -64,6 +65,13 @@ export function createApi(base, onConnection, onLocked) {
     dropLabel: (label) => json(`api/v1/video/labels/${encodeURIComponent(label)}`, { method: "DELETE" }),
     /** The JPEG of a frame as a Blob. */
     frame: async (sid, n, width, options) => (await send(`${session(sid)}/frame/${n}?width=${width}`, options)).blob(),
+    thumbnailUrl: (sid, version) => url(`${session(sid)}/thumbnail?v=${encodeURIComponent(version)}`).href,
+    /** Several sessions' results as { blob, name }. */
+    exportMany: async (sids, name) => {
+      const body = JSON.stringify({ session_ids: sids });
+      const reply = await send(`api/v1/video/sessions/export/${name}`, { method: "POST", headers: { "Content-Type": "application/json" }, body });
+      return { blob: await reply.blob(), name: /filename="?([^";]+)/.exec(reply.headers.get("Content-Disposition"))?.[1] ?? name };
+    },
     exportUrl: (sid, name) => url(`${session(sid)}/export/${name}`).href,
 
     /** Send a file, a session's too (`path`); `onProgress(loaded, total)`. Returns { done: Promise, abort }. */
@@ -78,7 +86,7 @@ export function createApi(base, onConnection, onLocked) {
           if (request.status === 401) onLocked();
           const body = request.response ?? {};
           const sentence = typeof body.detail === "string" ? body.detail : `The server refused the file (${request.status}).`;
-          return reject(new ApiError(sentence, body.code ?? "error", request.status));
+          return reject(new ApiError(sentence, body.code ?? "error", request.status, Number(request.getResponseHeader("Retry-After")) || null));
         };
         request.onerror = () => reject(new ApiError("The upload broke off. Check the connection and try again.", "offline", 0));
         request.onabort = () => reject(new ApiError("Upload cancelled.", "aborted", 0));

@@ -11,6 +11,12 @@ const STEPS = [
   ["Fix and export", "Correct any frame, run again only what changed, then export masks, video or annotations."],
 ];
 
+const IMAGE_STEPS = [
+  ["Open all your images", "Files, or folders of them. They line up below the picture; the arrow keys go from one to the next."],
+  ["Say or click what you want", "A list of words is looked for in all images. Clicks, boxes and strokes put right what is not."],
+  ["Export all", "One file for the whole set. It waits for you here, also after a reload."],
+];
+
 // Ways to begin on the sample clip: a picture, and the prompt that its card sends.
 const EXAMPLES = [
   { title: "Star", how: "One click", picture: "star.jpg", prompt: { type: "point", points: [[0.723, 0.21]], point_labels: [1] } },
@@ -23,17 +29,16 @@ export function createEmpty(app) {
   const veil = document.createElement("div");
   veil.className = "veil";
   veil.hidden = true;
-  veil.innerHTML = `<div class="drop">${icon("up", "big")}<h1>Drop to open</h1><p class="muted">This session stays in the list of sessions.</p></div>`;
   parts.root.append(veil);
   let recent = [];
 
   function drop() {
     const images = state.tab === "images";
     const most = state.config?.max_upload_size_mb ?? 100;
-    const what = images ? `JPEG, PNG or WebP, up to ${most} MB. It stays on this server.` : `MP4, MOV, WebM or MKV, up to ${most} MB. It stays on this server.`;
+    const what = images ? `JPEG, PNG, WebP or BMP, up to ${most} MB each. They stay on this server.` : `MP4, MOV, WebM or MKV, up to ${most} MB. It stays on this server.`;
     const sample = !images && state.config?.sample;
-    return `<div class="empty"><div class="drop">${icon(images ? "img" : "film", "big")}<h1>${images ? "Drop an image to start" : "Drop a video to start"}</h1><p class="muted">${what}</p>
-      <div class="line"><button class="btn pri" data-do="choose">${images ? "Choose an image" : "Choose a video"}</button>${sample ? '<button class="btn" data-do="sample">Try the sample</button>' : ""}</div>
+    return `<div class="empty"><div class="drop">${icon(images ? "img" : "film", "big")}<h1>${images ? "Drop images to start" : "Drop a video to start"}</h1><p class="muted">${what}</p>
+      <div class="line"><button class="btn pri" data-do="choose">${images ? "Choose images" : "Choose a video"}</button>${images ? '<button class="btn" data-do="chooseFolder">A folder of images</button>' : sample ? '<button class="btn" data-do="sample">Try the sample</button>' : ""}</div>
       ${images ? "" : '<p class="muted sm">A GIF, an image, or a zip of numbered frames works too, and so does <a href="#" data-do="chooseFolder" style="text-decoration:underline;white-space:nowrap">a folder of frames</a>.</p>'}</div>${sample === "sample.mp4" ? cards() : ""}</div>`;
   }
 
@@ -79,7 +84,7 @@ export function createEmpty(app) {
 
   function drawWelcome() {
     const rows = recent.map((s) => `<button class="rec" data-do="openSession" data-id="${esc(s.session_id)}">${icon(s.video_info?.kind === "image" ? "img" : "film", "s")}<span class="clip">${esc(s.name ?? s.session_id)}<small>${count(s.objects_count ?? 0, "object")} · ${ago(s.created_at)}</small></span></button>`).join("");
-    paint(parts.welcome, `<div class="sh" style="height:48px">How it works</div><ol class="steps">${STEPS.map(([a, b]) => `<li><span class="b">${a}</span><small>${b}</small></li>`).join("")}</ol>${rows ? `<div class="sh" style="margin-top:22px">Recent sessions</div>${rows}` : ""}<span class="grow"></span><div class="foot muted sm">Scripts and agents: the same session over REST, WebSocket and Python. See API.</div>`);
+    paint(parts.welcome, `<div class="sh" style="height:48px">How it works</div><ol class="steps">${(state.tab === "images" ? IMAGE_STEPS : STEPS).map(([a, b]) => `<li><span class="b">${a}</span><small>${b}</small></li>`).join("")}</ol>${rows ? `<div class="sh" style="margin-top:22px">Recent sessions</div>${rows}` : ""}<span class="grow"></span><div class="foot muted sm">Scripts and agents: the same session over REST, WebSocket and Python. See API.</div>`);
   }
 
   async function recall() {
@@ -99,7 +104,18 @@ export function createEmpty(app) {
 
   store.on(["view", "upload", "tab", "config", "model", "objects", "pending", "edits", "shown", "info", "connection", "splitting"], draw);
   store.on(["view"], recall);
-  return { veil: (on) => (veil.hidden = !on) };
+  const VEIL = {
+    images: ["Drop to add", "Images, or folders of them."],
+    sessions: ["Drop to open", "A session's file, or a video."],
+  };
+
+  return {
+    veil(on) {
+      veil.hidden = !on;
+      const [title, text] = VEIL[state.tab] ?? ["Drop to open", "This session stays in the list of sessions."];
+      paint(veil, `<div class="drop">${icon("up", "big")}<h1>${title}</h1><p class="muted">${text}</p></div>`);
+    },
+  };
 }
 
 /** A time in words: "just now", "14 min ago", "yesterday", or the date. */

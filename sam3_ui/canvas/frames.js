@@ -90,6 +90,7 @@ export function createFrames(app) {
       ahead = next;
       pump();
     },
+    width: () => width,
     /** The width that pictures are asked for from now on; larger ones replace smaller ones. */
     resize(w) {
       if (w === width) return;

@@ -7,6 +7,7 @@ const KEYS = [
   ["Tools", [["Point", "V"], ["Box", "B"], ["Brush, eraser", "P", "E"], ["Brush size", "Alt wheel"], ["Pan", "H", "Space drag"]]],
   ["Picture", [["Zoom", "Wheel", "+", "−"], ["Fit", "F"], ["100%", "Z"], ["Looks, opacity", "L"]]],
   ["Time", [["Play, pause", "Space"], ["Step", "←", "→"], ["Ten frames", "Shift ←", "Shift →"], ["First, last frame", "Home", "End"], ["Previous, next prompt", "[", "]"], ["Previous, next to check", ",", "."], ["Range from, to here", "I", "O"], ["Choose a span", "Drag a lane"], ["Loop", "R"]]],
+  ["Images", [["Previous, next image", "←", "→"], ["Ten images", "Shift ←", "Shift →"], ["Previous, next without masks", "[", "]"]]],
   ["Objects", [["Select", "1–9"], ["Hide, show", "Shift 1–9"], ["Approve", "A"], ["Remove", "Del"]]],
   ["Run", [["Propagate", "Ctrl Enter"], ["Stop", "Esc"], ["Undo, redo", "Ctrl Z", "Ctrl Shift Z"]]],
 ];

@@ -10,6 +10,8 @@ import { mountFind } from "./find.js";
 import { createFrames } from "./frames.js";
 import { mountHelp } from "./help.js";
 import { mountHistory } from "./history.js";
+import { createImages } from "./images.js";
+import { mountImageStrip } from "./imagestrip.js";
 import { mountInspection } from "./inspect.js";
 import { mountKeys } from "./keys.js";
 import { mountLooks } from "./looks.js";
@@ -25,6 +27,7 @@ import { createResults } from "./results.js";
 import { mountRunBox } from "./runbox.js";
 import { createRuns } from "./runs.js";
 import { createSession } from "./session.js";
+import { mountSessions } from "./sessions.js";
 import { mountSheets, openGradioApi } from "./sheets.js";
 import { createStage } from "./stage.js";
 import { createStore } from "./store.js";
@@ -34,6 +37,7 @@ import { createToast } from "./toast.js";
 import { mountTopBar } from "./topbar.js";
 import { mountTransport } from "./transport.js";
 import { mountUpload } from "./upload.js";
+import { mountWords } from "./words.js";
 
 /** Bring the page to life inside gr.HTML's element. */
 export function mount(element, { base }) {
@@ -58,6 +62,7 @@ export function mount(element, { base }) {
   app.repair = mountRepair(app);
   app.classes = mountClasses(app);
   mountProblems(app);
+  app.images = createImages(app);
   app.brush = createBrush(app);
   app.empty = createEmpty(app);
   app.help = mountHelp(app);
@@ -71,8 +76,11 @@ export function mount(element, { base }) {
   app.looks = mountLooks(app);
   mountTopBar(app);
   mountRail(app);
+  app.sessions = mountSessions(app);
   mountSheets(app);
   mountUpload(app);
+  mountImageStrip(app);
+  mountWords(app);
   app.pointer = mountPointer(app);
   mountKeys(app);
   mountInspection(app);
@@ -132,8 +140,8 @@ async function goTab(app, tab) {
   store.set({ tab });
   app.player.pause();
   if (tab !== "video" && tab !== "images") return;
-  if (state.view === "loading" || (state.sid && kind === tab)) return;
-  const other = app.session.slot(tab);
+  if ((state.view === "loading" && !app.images.sending()) || (state.sid && kind === tab)) return;
+  const other = app.session.slot(tab) ?? (tab === "images" ? app.images.first() : null);
   if (other && (await app.session.open(other, { quiet: true }))) return;
   app.session.leave({ keep: true });
   store.set({ tab });

@@ -14,6 +14,7 @@ export function createSession(app) {
   // Changes are answered in the order they are asked for, but answers may overtake each other on the way.
   let asked = 0;
   let answered = 0;
+  let opening = 0; // an opening that was overtaken by another comes to nothing
 
   function forget() {
     const fresh = initialState();
@@ -72,13 +73,24 @@ export function createSession(app) {
     } else if (error.code !== "offline") app.toast.error("The session could not be read", error.message);
   }
 
-  async function open(sid, { quiet = false } = {}) {
-    forget();
-    store.set({ view: "loading", upload: { name: "", phase: "opening" } });
+  /** Open a session. `swap`: what is shown stays until the other is there; `onError`: told instead of a toast. */
+  async function open(sid, { quiet = false, swap = false, onError = null } = {}) {
+    const mine = ++opening;
+    const from = state.tab;
+    if (!swap) {
+      forget();
+      store.set({ view: "loading", upload: { name: "", phase: "opening" } });
+    }
     try {
       const [status, log, times] = await Promise.all([api.status(sid), api.log(sid), api.timestamps(sid)]);
+      // Its picture is fetched first, so that the stage is never bare between two.
+      if (swap) await api.frame(sid, 0, Math.min(app.frames.width(), status.video_info.resolution.width)).catch(() => undefined);
+      if (mine !== opening) return false;
+      if (swap) forget();
       const tab = status.video_info?.kind === "image" ? "images" : "video";
-      store.set({ sid, tab, timestamps: times.timestamps, view: "work", upload: null });
+      // Whoever went to the list or the API page meanwhile stays there.
+      const away = state.tab !== from && (state.tab === "sessions" || state.tab === "api");
+      store.set({ sid, tab: away ? state.tab : tab, timestamps: times.timestamps, view: "work", upload: null });
       take(status, log);
       sessionStorage.setItem(SLOT(tab), sid);
       history.replaceState(null, "", `#session=${sid}`);
@@ -88,14 +100,17 @@ export function createSession(app) {
       if (isRunning(state)) app.runs.rejoin();
       return true;
     } catch (error) {
-      leave();
-      if (!quiet) app.toast.error("The session could not be opened", error.message);
+      if (mine !== opening) return false;
+      if (!swap) leave();
+      if (onError) onError(error);
+      else if (!quiet) app.toast.error("The session could not be opened", error.message);
       return false;
     }
   }
 
   /** Go back to the empty page; the session itself stays. `keep`: the tab will come back to it. */
   function leave({ keep = false } = {}) {
+    opening += 1;
     if (!keep) sessionStorage.removeItem(SLOT(state.tab));
     history.replaceState(null, "", location.pathname + location.search);
     forget();
@@ -119,6 +134,7 @@ export function createSession(app) {
     let turn = 0;
     let id = to === "new" ? null : to === "target" ? state.selected : to;
     const parent = to === "target" && id === null ? state.born : null;
+    app.images.began(sid);
     const done = pend(frame, prompts, id);
     const work = (async () => {
       if (parent) id = await parent.catch(() => null);
@@ -161,6 +177,7 @@ export function createSession(app) {
         if (turn !== asked) app.results.invalidate();
         app.results.need(state.frame);
       }
+      app.images.ended(sid);
     }
   }
 
@@ -169,7 +186,9 @@ export function createSession(app) {
     const [sid, key] = [state.sid, ++keys];
     store.set({ pending: [...state.pending, { key, frame, id, prompts }], waiting: state.waiting + 1, answer: null });
     return () => {
-      if (sid === state.sid) store.set({ pending: state.pending.filter((p) => p.key !== key), waiting: state.waiting - 1 });
+      // Left and opened again meanwhile, the session has forgotten its marks.
+      if (sid !== state.sid || !state.pending.some((p) => p.key === key)) return;
+      store.set({ pending: state.pending.filter((p) => p.key !== key), waiting: state.waiting - 1 });
     };
   }
 
@@ -224,6 +243,8 @@ export function createSession(app) {
     change,
     pend,
     busy,
+    /** Somebody else changed the session: fetch what there is now. */
+    renew: () => change("The session could not be read", async () => undefined),
     slot: (tab) => sessionStorage.getItem(SLOT(tab)),
     undo() {
       if (!state.canUndo || busy()) return undefined;

@@ -1,7 +1,6 @@
-// The pages beside the workspace: the list of sessions, and how programs do the same.
+// The page beside the workspace that says how programs do the same. The list of sessions: sessions.js.
 
-import { count, esc, paint } from "./dom.js";
-import { ago } from "./empty.js";
+import { esc, paint } from "./dom.js";
 import { icon } from "./icons.js";
 
 const PYTHON = (origin) => `from gradio_client import Client
@@ -38,16 +37,6 @@ curl -s ${origin}/api/v1/video/session/$S/propagate -H 'Content-Type: applicatio
 
 export function mountSheets(app) {
   const { store, state, parts, actions } = app;
-  let sessions = null;
-  let problem = "";
-
-  function sessionList() {
-    if (problem) return `<div class="box"><div class="pad"><p>${esc(problem)}</p></div></div>`;
-    if (!sessions) return '<div class="box"><div class="pad"><div class="skel" style="height:40px"></div></div></div>';
-    if (!sessions.length) return '<div class="box"><div class="pad"><p class="muted">No session is open. Open a video to start one.</p><div class="links"><button class="btn pri" data-do="tab" data-tab="video">Open a video</button></div></div></div>';
-    return `<div class="box">${sessions.map((s) => `<div class="srow">${icon(s.video_info?.kind === "image" ? "img" : "film")}<span class="clip"><span class="b">${esc(s.name ?? s.session_id)}</span><small>${count(s.objects_count ?? 0, "object")} · ${esc(s.status)} · opened ${ago(s.created_at)}</small></span><span class="mono muted hide-xs">${esc(s.session_id.slice(0, 8))}</span><span class="acts"><button class="btn" data-do="openSession" data-id="${esc(s.session_id)}">${s.session_id === state.sid ? "Go on" : "Open"}</button><button class="btn lo" data-do="closeSession" data-id="${esc(s.session_id)}">Close</button></span></div>`).join("")}</div>`;
-  }
-
   const code = (title, text) => `<div class="box"><div class="pad"><h2>${title}</h2><div class="code"><button class="btn" data-do="copy">${icon("copy", "s")}Copy</button><pre tabindex="0">${esc(text)}</pre></div></div></div>`;
 
   function apiPage() {
@@ -57,40 +46,17 @@ export function mountSheets(app) {
       ${code("Python, with gradio_client", PYTHON(origin))}${code("Shell, with curl", CURL(origin))}`;
   }
 
-  function draw() {
+  store.on(["tab"], () => {
     const on = state.tab === "sessions" || state.tab === "api";
     parts.sheet.hidden = !on;
     parts.ws.hidden = on;
-    if (on) paint(parts.sheet, `<div class="page">${state.tab === "api" ? apiPage() : `<h1>Sessions</h1><p class="muted">A session is a video with its objects and masks. It stays on the server when this tab closes.</p>${sessionList()}`}</div>`);
-  }
-
-  async function load() {
-    try {
-      sessions = (await app.api.sessions()).sessions.sort((a, b) => b.created_at.localeCompare(a.created_at));
-      problem = "";
-    } catch (error) {
-      problem = error.message;
-    }
-    draw();
-  }
-
-  store.on(["tab", "sid"], () => {
-    draw();
-    if (state.tab === "sessions") load();
+    // What is said is to be seen on these pages too.
+    (on ? parts.root : parts.mat).append(parts.toasts);
+    if (state.tab === "api") paint(parts.sheet, `<div class="page">${apiPage()}</div>`);
   });
 
   Object.assign(actions, {
     gradioApi: () => openGradioApi(),
-    async openSession(button) {
-      store.set({ tab: "video" });
-      if (button.dataset.id !== state.sid) await app.session.open(button.dataset.id);
-      else store.set({ tab: state.info?.kind === "image" ? "images" : "video" });
-    },
-    async closeSession(button) {
-      button.disabled = true;
-      await app.session.close(button.dataset.id);
-      load();
-    },
     copy(button) {
       const text = button.parentElement.querySelector("pre").textContent;
       navigator.clipboard?.writeText(text).then(() => app.toast.info("Copied", "", 2000), () => undefined);

@@ -10,6 +10,12 @@ export const initialState = () => ({
   connection: "ok", // ok | lost
   upload: null, // { name, loaded, total, phase, started } while a file is on its way
 
+  images: [], // the Images tab's set, see images.js
+  imageAt: null, // the key of the one that is shown, or on its way to the screen
+  waitingFor: null, // why the uploads of the set wait
+  words: [], // looked for on the images of the set, see words.js
+  batch: null, // that search while it goes on
+
   sid: null,
   info: null, // video_info of the open session
   timestamps: [0], // seconds by frame

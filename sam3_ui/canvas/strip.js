@@ -14,6 +14,9 @@ export function thumbnails(app, strip) {
     leaving.abort();
     leaving = new AbortController();
     owner = state.sid;
+    // Its pictures are gone now, and a hidden strip may be shown before it is drawn again.
+    strip.replaceChildren();
+    delete strip.dataset.key;
   }
 
   function pump() {

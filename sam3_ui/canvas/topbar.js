@@ -46,10 +46,10 @@ export function mountTopBar(app) {
     aboutEngine: () => app.toast.info(state.model.title, about(state.model) || "It is loading; prompts wait for it.", 12000),
     tab: (button) => app.goTab(button.dataset.tab),
     sessionMenu: (button) => app.popover.open(button, [
-      { label: state.tab === "images" ? "Open another image" : "Open another video", icon: "up", run: () => app.session.leave() },
+      state.tab === "images" ? { label: "Add images", icon: "up", run: () => actions.choose() } : { label: "Open another video", icon: "up", run: () => app.session.leave() },
       { label: "Remove all objects", icon: "reset", disabled: !state.objects.length, run: () => app.session.reset() },
       null,
-      { label: "Close the session", icon: "x", run: () => app.session.close() },
+      { label: "Close the session", icon: "x", run: () => (state.tab === "images" && app.images.current() ? app.images.remove(app.images.current().key, { close: true }) : app.session.close()) },
     ]),
   });
 }

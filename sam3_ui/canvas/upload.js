@@ -1,5 +1,6 @@
 // Files on their way in: chosen, dropped, a folder of frames, or the sample.
 
+import { allFiles } from "./drops.js";
 import { zipFiles } from "./zip.js";
 
 const VIDEO = ["mp4", "mov", "webm", "mkv", "avi", "m4v", "gif", "zip"];
@@ -65,6 +66,8 @@ export function mountUpload(app) {
   async function take(files) {
     const list = [...files].filter((f) => !f.name.startsWith("."));
     if (!list.length) return;
+    if (state.tab === "images" && app.images.take(list)) return;
+    if (state.tab === "sessions" && app.sessions.take(list)) return;
     if (state.view === "loading") return;
     if (list.length === 1) {
       const kind = extension(list[0].name);
@@ -111,7 +114,7 @@ export function mountUpload(app) {
   let depth = 0;
   const veil = (on) => {
     parts.root.toggleAttribute("data-drag", on);
-    app.empty.veil(on && state.view !== "empty");
+    app.empty.veil(on && (state.view !== "empty" || state.tab === "sessions"));
   };
   addEventListener("dragenter", (event) => {
     if (carriesFiles(event) && ++depth === 1) veil(true);
@@ -125,11 +128,12 @@ export function mountUpload(app) {
     event.preventDefault();
     depth = 0;
     veil(false);
-    take(await dropped(event.dataTransfer));
+    take(await (state.tab === "images" ? allFiles(event.dataTransfer) : dropped(event.dataTransfer)));
   });
 
   Object.assign(actions, {
     choose() {
+      parts.file.multiple = state.tab === "images";
       parts.file.accept = [...(state.tab === "images" ? IMAGE : [...VIDEO, ...IMAGE])].map((e) => `.${e}`).join(",");
       parts.file.click();
     },
@@ -146,6 +150,7 @@ export function mountUpload(app) {
       ticket += 1;
       current?.abort();
       current = null;
+      if (state.tab === "images") app.images.stop();
       idle();
     },
   });

@@ -103,6 +103,7 @@ ROUTES: dict[str, Callable[[httpx.Client], httpx.Response]] = {
     "frame": lambda c: c.get("/frame/0"),
     "overlay": lambda c: c.get("/frame/0?overlay=1"),
     "export": lambda c: c.get("/export/coco_rle_json"),
+    "thumbnail": lambda c: c.get("/thumbnail"),
     "prompt": lambda c: c.post("/prompt", json=PROMPT),
     "propagate": lambda c: c.post("/propagate", json={"max_frames": 2}),
     "cancel": lambda c: c.post("/cancel"),
@@ -126,6 +127,10 @@ def test_to_others_a_session_s_routes_answer_as_if_it_did_not_exist(two: Two, se
             reply = call(own)
             assert reply.status_code == 404, name
             assert reply.json() == call(no).json(), name
+    many = f"{two.address}/api/v1/video/sessions/export/coco_rle_json"
+    both = [started(two.address, two.other), session_id]
+    assert web.post(many, json={"session_ids": both}, headers=two.other).status_code == 404
+    web.delete(f"{two.address}/api/v1/video/session/{both[0]}", headers=two.other)
     assert web.get(f"{url}/status", headers=two.one).json()["objects"][0]["id"] == 1
     listed = web.get(f"{two.address}/api/v1/video/sessions", headers=two.other).json()
     assert listed == {"sessions": [], "total_sessions": 0}

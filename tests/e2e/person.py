@@ -85,7 +85,7 @@ class Person:
 
     def upload(self, path: Path) -> Person:
         with self.page.expect_file_chooser() as chooser:
-            self.page.get_by_role("button", name=re.compile("^Choose a")).click()
+            self.page.get_by_role("button", name=re.compile("^Choose (a|images)")).click()
         chooser.value.set_files(path)
         return self._opened()
 

@@ -203,19 +203,6 @@ def test_a_real_video_is_uploaded_scrubbed_and_played(person: Person, bikes: Pat
     assert not person.state("playing")
 
 
-def test_an_image_is_one_frame_without_a_timeline(person: Person, tmp_path: Path) -> None:
-    from tests.clips import png_bytes
-
-    picture = tmp_path / "noise.png"
-    picture.write_bytes(png_bytes(320, 200))
-    person.page.get_by_role("button", name="Images").click()
-    assert person.page.get_by_role("heading", name="Drop an image to start").is_visible()
-    person.upload(picture).click(0.5, 0.5).settled()
-    assert person.masks(0)
-    assert not person.page.locator(".time").is_visible()
-    assert person.state("tab") == "images"
-
-
 def test_lite_finds_what_is_clicked_and_follows_it(visit: Callable[..., Person], lite_server: str) -> None:
     person = visit(lite_server).sample()
     person.click(0.43, 0.45).settled()

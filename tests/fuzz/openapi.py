@@ -30,6 +30,7 @@ VIDEO = "square.mp4"
 CLICK = {"type": "point", "points": [[0.3, 0.5]], "point_labels": [1]}
 STANDING = [f"standing-{n}" for n in range(4)]
 SESSION = "/api/v1/video/session/"
+FORMATS = ["coco_rle_json", "overlay_mp4", "session"]
 
 
 @dataclass
@@ -111,7 +112,7 @@ class Keeper:
             known = {
                 "obj_id": objects,
                 "frame_index": range(12),
-                "format_name": ["coco_rle_json", "overlay_mp4", "session"],
+                "format_name": FORMATS,
             }
             for name, values in known.items():
                 if name in case.path_parameters and draw.random() < 0.8:
@@ -129,6 +130,10 @@ class Keeper:
             case.body["image"] = base64.b64encode(png_bytes()).decode()
         elif "images" in case.body and rarely:
             case.body["images"][0]["image"] = base64.b64encode(png_bytes()).decode()
+        elif "session_ids" in case.body:
+            case.body = {"session_ids": [self.session()[0] for _ in range(draw.randint(1, 3))]}
+            if not meta.is_negative_at(ParameterLocation.PATH):
+                case.path_parameters["format_name"] = draw.choice(FORMATS)
         elif "frame_index" in case.body:
             case.body["frame_index"] = draw.randrange(12)
 

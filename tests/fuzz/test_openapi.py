@@ -21,6 +21,7 @@ REACHED = {
     "GET /api/v1/video/session/{session_id}/problems",
     "GET /api/v1/video/session/{session_id}/results",
     "GET /api/v1/video/session/{session_id}/status",
+    "GET /api/v1/video/session/{session_id}/thumbnail",
     "GET /api/v1/video/session/{session_id}/timestamps",
     "GET /api/v1/video/sessions",
     "GET /health",
@@ -40,6 +41,7 @@ REACHED = {
     "POST /api/v1/video/session/{session_id}/redo",
     "POST /api/v1/video/session/{session_id}/reset",
     "POST /api/v1/video/session/{session_id}/undo",
+    "POST /api/v1/video/sessions/export/{format_name}",
     "POST /api/v1/video/upload",
 }
 """Every route but one: each has to be got past its refusals."""

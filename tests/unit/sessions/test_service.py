@@ -301,6 +301,7 @@ def test_idle_sessions_are_parked_and_then_deleted_with_all_they_held(tmp_path, 
     seen = stored(idle)
     now[0] = 90.0
     service.get(used.id, ME)
+    assert service.thumbnail(idle.id, ME), "to be looked at in a list is no use"
     now[0] = 110.0
     assert service.sweep() == []
     assert [s.status for s in service.list_sessions(ME)] == ["parked", "ready", "parked"]
