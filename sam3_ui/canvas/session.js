@@ -4,7 +4,7 @@ import { initialState, isRunning } from "./store.js";
 
 const SLOT = (tab) => `sam3.session.${tab === "images" ? "images" : "video"}`;
 const FRESH = ["info", "timestamps", "objects", "concepts", "edits", "canUndo", "canRedo", "run", "frame", "shown", "playing", "selected", "born",
-  "pending", "waiting", "hidden", "solo", "renaming", "answer", "direction", "range", "target", "following", "zoom"];
+  "pending", "waiting", "hidden", "solo", "renaming", "answer", "direction", "range", "target", "following", "zoom", "trouble"];
 
 export function createSession(app) {
   const { api, store, state } = app;
@@ -83,8 +83,13 @@ export function createSession(app) {
       if (isRunning(state)) app.runs.rejoin();
       return true;
     } catch (error) {
-      leave();
-      if (!quiet) app.toast.error("The session could not be opened", error.message);
+      // Only what is gone is given up: a server that is away for a while may have it still.
+      const gone = error.status === 404;
+      leave({ keep: !gone });
+      if (!gone) {
+        history.replaceState(null, "", `#session=${sid}`);
+        store.set({ trouble: { title: "The session could not be opened", text: error.message, code: error.code, retry: () => open(sid) } });
+      } else if (!quiet) app.toast.error("The session could not be opened", error.message);
       return false;
     }
   }
