@@ -14,7 +14,6 @@ export function createConnection(app) {
 
   function lost() {
     store.set({ connection: "lost" });
-    app.say("Connection lost. Reconnecting.");
     clearInterval(timer);
     timer = setInterval(ask, ASK);
     ask(); // a socket may be lost alone

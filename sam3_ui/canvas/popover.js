@@ -23,7 +23,8 @@ export function createPopover(app) {
     owner = button;
     button.setAttribute("aria-expanded", "true");
     menu.classList.add("menu");
-    if (!menu.hasAttribute("role")) menu.setAttribute("role", "menu");
+    // With fields in it, it is no menu: Tab goes round in it, and the arrows belong to the fields.
+    if (!menu.hasAttribute("role")) menu.setAttribute("role", menu.querySelector("input, select, textarea") ? "dialog" : "menu");
     if (!menu.hasAttribute("aria-label")) menu.setAttribute("aria-label", button.getAttribute("aria-label") ?? button.textContent.trim());
     parts.popover.append(menu);
     place(menu, button.getBoundingClientRect(), parts.root.getBoundingClientRect());

@@ -46,7 +46,12 @@ def visit(browser: Browser) -> Iterator[Callable[..., Person]]:
     people: list[Person] = []
 
     def go(
-        address: str, width: int = 1280, height: int = 800, theme: str = "dark", touch: bool = False, first: bool = False
+        address: str,
+        width: int = 1280,
+        height: int = 800,
+        theme: str = "dark",
+        touch: bool = False,
+        first: bool = False,
     ) -> Person:
         context = browser.new_context(
             viewport={"width": width, "height": height},
