@@ -14,7 +14,10 @@ const STEPS = [
     title: () => `${touch.matches ? "Tap" : "Click"} the star`,
     text: () => `One ${touch.matches ? "tap" : "click"} makes a mask. ${touch.matches ? "Holding" : "Alt-click"} takes away from it, a drag draws a box, and words find things by name.`,
     done: (state) => state.objects.length > 0,
-    act: (app) => app.session.prompt(app.state.shown, [{ type: "point", points: [STAR], point_labels: [1] }]),
+    act: (app) => {
+      app.player.seek(0);
+      app.session.prompt(0, [{ type: "point", points: [STAR], point_labels: [1] }]);
+    },
     on: ["canvas"],
   },
   {
@@ -48,6 +51,7 @@ const answered = (state) => new Promise((resolve) => {
 export function createTour(app) {
   const { state, store, parts, actions } = app;
   let step = -1; // -1: not under way
+  let met = false; // the step was done before it was come to, as one is that is gone back to
   let offering = false;
   let queued = 0;
   const card = document.createElement("section");
@@ -74,7 +78,7 @@ export function createTour(app) {
     } else {
       const { title, text } = STEPS[step];
       const end = step === STEPS.length - 1;
-      card.innerHTML = `<h2 id="coach-title"><span class="muted">${step + 1} of ${STEPS.length}</span>${esc(title())}</h2><button class="ib" data-do="endTour" aria-label="End the tour">${icon("x", "s")}</button><p id="coach-text" class="muted">${esc(text())}</p>
+      card.innerHTML = `<h2 id="coach-title"><span class="muted">${step + 1} of ${STEPS.length}</span> ${esc(title())}</h2><button class="ib" data-do="endTour" aria-label="End the tour">${icon("x", "s")}</button><p id="coach-text" class="muted">${esc(text())}</p>
         <div class="line"><span class="grow"></span>${step ? '<button class="btn lo" data-do="tourBack">Back</button>' : ""}<button class="btn pri" data-do="tourNext">${end ? "Done" : "Next"}</button></div>`;
     }
     card.hidden = false;
@@ -87,7 +91,7 @@ export function createTour(app) {
     if (step < 0) return null;
     for (const query of STEPS[step].on) {
       if (query === "canvas") {
-        if (state.view !== "work") return null;
+        if (state.view !== "work" || state.shown !== 0) return null;
         const [x, y] = app.stage.project(...STAR);
         const { left, top } = parts.canvas.getBoundingClientRect();
         return new DOMRect(left + x - 30, top + y - 30, 60, 60);
@@ -128,6 +132,7 @@ export function createTour(app) {
   function go(n, focus = card.contains(document.activeElement)) {
     offering = false;
     step = n;
+    met = Boolean(STEPS[n].done?.(state));
     draw();
     if (focus) card.focus({ preventScroll: true, focusVisible: parts.root.hasAttribute("data-tabbed") });
     else app.say(`Tour, step ${n + 1} of ${STEPS.length}: ${STEPS[n].title()}. ${STEPS[n].text()}`);
@@ -155,7 +160,7 @@ export function createTour(app) {
   function watch() {
     if (step >= 0 && state.view !== "work") return end();
     const now = STEPS[step];
-    if (now?.done?.(state)) return step === STEPS.length - 1 ? end() : go(step + 1);
+    if (!met && now?.done?.(state)) return step === STEPS.length - 1 ? end() : go(step + 1);
     return later();
   }
 

@@ -1,4 +1,4 @@
-"""What the page shows breaks no rule of axe-core, in any of its states, dark and light; and nothing takes the focus away."""
+"""What the page shows breaks no rule of axe-core, in any of its states, dark and light."""
 
 from __future__ import annotations
 

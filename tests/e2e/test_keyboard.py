@@ -12,6 +12,11 @@ from tests.e2e.person import Person
 pytestmark = pytest.mark.browser
 
 FOCUS = "document.activeElement"
+# An outline, or a shadow around the field that a bare input stands in.
+RING = """() => {
+  const s = getComputedStyle(document.activeElement.closest('.field, .fr') ?? document.activeElement);
+  return s.outlineStyle !== 'none' || s.boxShadow.includes('2px');
+}"""
 
 ROWS: tuple[tuple[str, tuple[str, ...], str], ...] = (
     # What it does, the keys in turn, and what then holds of the state `s`, where `arg` is the state before.
@@ -123,13 +128,11 @@ def test_the_focus_is_trapped_returned_and_never_lost(person: Person) -> None:
     person.press("n").click(0.7, 0.4).settled()
     page.evaluate("document.activeElement.blur()")
     names = []
-    for _ in range(40):
+    for _ in range(70):
         person.press("Tab")
-        outline = page.evaluate(
-            f"() => {{ const s = getComputedStyle({FOCUS}.closest('.field') ?? {FOCUS}); return s.outlineStyle + s.boxShadow; }}"
-        )
+        ring = page.evaluate(RING)
         if not page.evaluate(lost):
-            assert outline != "nonenone", focused(person)
+            assert ring, focused(person)
             names.append(focused(person))
     assert {"Video", "Point", "Play", "Playhead", "Hide Object 1"} <= set(names)
 
@@ -164,12 +167,11 @@ def test_the_focus_is_trapped_returned_and_never_lost(person: Person) -> None:
     kept()
     person.press("Control+Shift+Z", "Control+Shift+Z").until("s.objects.length === 2")
     page.get_by_role("button", name="Hide Object 2").focus()
-    person.press("Delete").until("s.objects.length === 1")
+    person.press("2", "Delete").until("s.objects.length === 1")
     kept()
     page.get_by_role("button", name="sample.mp4").focus()
     person.press("Enter", "Enter").until("s.view === 'empty'")
     kept()
-    assert focused(person) == "Choose a video"
 
 
 def test_sliders_and_choices_take_the_arrows(person: Person) -> None:
