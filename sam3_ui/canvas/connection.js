@@ -9,6 +9,7 @@ export function createConnection(app) {
   const { store, state } = app;
   let timer = 0;
   let heard = performance.now();
+  let since = -Infinity; // when it last came back
 
   const ask = () => app.api.health().catch(() => undefined); // what it says goes through told()
 
@@ -16,12 +17,14 @@ export function createConnection(app) {
     store.set({ connection: "lost" });
     clearInterval(timer);
     timer = setInterval(ask, ASK);
-    ask(); // a socket may be lost alone
+    // A socket may be lost alone; but what fails again and again is not asked for without a pause.
+    if (performance.now() - since > BEAT) ask();
   }
 
   /** What was missed meanwhile is fetched: the state, the masks of the frame, pictures, thumbnails. */
   async function back() {
     clearInterval(timer);
+    since = performance.now();
     store.set({ connection: "ok" });
     app.say("Connected again.");
     app.toast.drop(OFFLINE);

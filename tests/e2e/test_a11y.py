@@ -27,7 +27,8 @@ def test_no_state_of_the_workspace_breaks_a_rule(visit: Callable[..., Person], s
 
     page.locator(".coach.offer").wait_for()
     look("empty, with the tour's offer")
-    page.route("**/session/start", lambda route: page.wait_for_timeout(300) or route.abort())
+    full = json.dumps({"detail": "The disk is full.", "code": "disk_full"})
+    page.route("**/session/start", lambda r: r.fulfill(status=413, body=full, content_type="application/json"))
     page.get_by_role("button", name="Try the sample").click()
     page.get_by_role("alert").wait_for()
     look("a video that could not be opened")
@@ -64,7 +65,7 @@ def test_no_state_of_the_workspace_breaks_a_rule(visit: Callable[..., Person], s
     page.context.set_offline(False)
     person.until("s.connection === 'ok'")
     # The browser logs itself what was not answered.
-    person.problems = [p for p in person.problems if "ERR_FAILED" not in p and "DISCONNECTED" not in p]
+    person.problems = [p for p in person.problems if "413" not in p and "DISCONNECTED" not in p]
     assert found == []
 
 
