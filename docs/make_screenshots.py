@@ -284,12 +284,12 @@ def engines(studio: Studio) -> None:
 
     checkpoint = make_checkpoint(studio.folder / "tiny-sam2", "sam2")
     settings = {"ENGINE": "transformers", "MODEL_ID": str(checkpoint), "OMP_NUM_THREADS": "1"}
-    with running_server(studio.folder / "sam2", **settings) as address:
+    with running_server(studio.folder / "sam2", wait_for="/health", **settings) as address:
         sid = exact_session(address)
         person = studio.visit(address, 1440, "light")
         person.page.goto(f"{address}/#session={sid}")
         person.page.reload()
-        person.until("s.view === 'work' && s.objects.length === 4 && s.shown === 0")
+        person.until("s.view === 'work' && s.objects.length === 4 && s.shown === 0 && s.model?.state === 'ready'")
         person.masks(0)
         quiet(person)
         studio.shoot(person, "engine-light-1440")

@@ -6,6 +6,7 @@ import { icon } from "./icons.js";
 
 const KEY = "sam3.tour";
 const STAR = [0.723, 0.21]; // on the sample's frame 0
+const AROUND = [0.628, 0.055, 0.818, 0.405]; // its left, top, right and bottom
 const GAP = 14; // pixels between a card and what it points at
 const touch = matchMedia("(pointer: coarse)");
 
@@ -92,9 +93,10 @@ export function createTour(app) {
     for (const query of STEPS[step].on) {
       if (query === "canvas") {
         if (state.view !== "work" || state.shown !== 0) return null;
-        const [x, y] = app.stage.project(...STAR);
+        const [x0, y0] = app.stage.project(AROUND[0], AROUND[1]);
+        const [x1, y1] = app.stage.project(AROUND[2], AROUND[3]);
         const { left, top } = parts.canvas.getBoundingClientRect();
-        return new DOMRect(left + x - 30, top + y - 30, 60, 60);
+        return new DOMRect(left + x0, top + y0, x1 - x0, y1 - y0);
       }
       const found = [...parts.root.querySelectorAll(query)].find(visible);
       if (found) return found.getBoundingClientRect();

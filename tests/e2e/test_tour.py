@@ -22,7 +22,7 @@ def at_the_star(person: Person) -> None:
     person.page.wait_for_function(
         """() => {
           const r = document.querySelector('.coach-ring').getBoundingClientRect();
-          const [x, y] = __sam3.toClient(0.723, 0.21);
+          const [x, y] = __sam3.toClient(0.723, 0.23);
           return r.width && Math.hypot(r.x + r.width / 2 - x, r.y + r.height / 2 - y) < 2;
         }"""
     )
