@@ -16,8 +16,8 @@ _PAGE = """<!doctype html><html lang="en"><meta charset="utf-8"><meta name="view
 <title>SAM3 UI</title><style>:root{color-scheme:light dark}body{font:15px/1.5 system-ui,sans-serif;display:grid;
 place-items:center;min-height:100vh;margin:0}form{display:grid;gap:10px;width:min(340px,90vw)}input,button{font:inherit;
 padding:9px 12px;border-radius:6px;border:1px solid #8888}p{margin:0;min-height:1.5em}</style>
-<form><h1 style="font-size:20px;margin:0">SAM3 UI</h1><label for="k">ASKED</label>FIELDS<button>Open</button>
-<p role="alert" id="m"></p></form><script>const $=id=>document.getElementById(id);
+<main><form><h1 style="font-size:20px;margin:0">SAM3 UI</h1><label for="k">ASKED</label>FIELDS<button>Open</button>
+<p role="alert" id="m"></p></form></main><script>const $=id=>document.getElementById(id);
 document.querySelector("form").onsubmit=async e=>{e.preventDefault();
 const body=$("u")?{username:$("u").value,password:$("k").value}:{api_key:$("k").value};
 const headers={"content-type":"application/json"};

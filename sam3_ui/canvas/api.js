@@ -1,5 +1,7 @@
 // The public REST interface, as any other client uses it. Errors carry the service's own sentence.
 
+export const OFFLINE = "The server does not answer. Check that it still runs; the page reconnects by itself.";
+
 export class ApiError extends Error {
   constructor(message, code, status, retryAfter = null) {
     super(message);
@@ -19,7 +21,7 @@ export function createApi(base, onConnection, onLocked) {
     } catch (error) {
       if (error.name === "AbortError") throw error;
       onConnection("lost");
-      throw new ApiError("The server does not answer. Check that it still runs; the page reconnects by itself.", "offline", 0);
+      throw new ApiError(OFFLINE, "offline", 0);
     }
     onConnection("ok");
     if (reply.ok) return reply;

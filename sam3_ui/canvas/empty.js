@@ -4,6 +4,7 @@ import { count, esc, paint } from "./dom.js";
 import { icon } from "./icons.js";
 import { duration } from "./runbox.js";
 import { isRunning, objectOf } from "./store.js";
+import { troubleCard } from "./trouble.js";
 
 const STEPS = [
   ["Say or click what you want", "Type a word, click it, or draw a box. Text, clicks and boxes mix freely."],
@@ -74,7 +75,7 @@ export function createEmpty(app) {
     parts.root.dataset.state = state.view;
     parts.root.toggleAttribute("data-still", state.view === "work" && state.info?.total_frames === 1);
     parts.canvas.hidden = state.view !== "work";
-    paint(parts.center, state.view === "empty" ? drop() : state.view === "loading" ? loading() : state.view === "work" ? banner() : "");
+    paint(parts.center, state.view === "empty" ? (state.trouble ? troubleCard(state.trouble) : drop()) : state.view === "loading" ? loading() : state.view === "work" ? banner() : "");
     const bare = state.view === "empty" || state.view === "boot";
     for (const part of ["objects", "run", "history", "foot"]) parts[part].style.display = bare ? "none" : "";
     parts.history.style.visibility = parts.foot.style.visibility = state.view === "work" ? "" : "hidden";
@@ -84,7 +85,7 @@ export function createEmpty(app) {
 
   function drawWelcome() {
     const rows = recent.map((s) => `<button class="rec" data-do="openSession" data-id="${esc(s.session_id)}">${icon(s.video_info?.kind === "image" ? "img" : "film", "s")}<span class="clip">${esc(s.name ?? s.session_id)}<small>${count(s.objects_count ?? 0, "object")} · ${ago(s.created_at)}</small></span></button>`).join("");
-    paint(parts.welcome, `<div class="sh" style="height:48px">How it works</div><ol class="steps">${(state.tab === "images" ? IMAGE_STEPS : STEPS).map(([a, b]) => `<li><span class="b">${a}</span><small>${b}</small></li>`).join("")}</ol>${rows ? `<div class="sh" style="margin-top:22px">Recent sessions</div>${rows}` : ""}<span class="grow"></span><div class="foot muted sm">Scripts and agents: the same session over REST, WebSocket and Python. See API.</div>`);
+    paint(parts.welcome, `<div class="sh" style="height:48px">How it works<span class="grow"></span>${app.tour?.offered() ? '<button class="btn lo" data-do="tour" data-key="tour">Take the tour</button>' : ""}</div><ol class="steps">${(state.tab === "images" ? IMAGE_STEPS : STEPS).map(([a, b]) => `<li><span class="b">${a}</span><small>${b}</small></li>`).join("")}</ol>${rows ? `<div class="sh" style="margin-top:22px">Recent sessions</div>${rows}` : ""}<span class="grow"></span><div class="foot muted sm">Scripts and agents: the same session over REST, WebSocket and Python. See API.</div>`);
   }
 
   async function recall() {
@@ -102,7 +103,7 @@ export function createEmpty(app) {
     if (await app.actions.sample()) app.session.prompt(0, [prompt]);
   };
 
-  store.on(["view", "upload", "tab", "config", "model", "objects", "pending", "edits", "shown", "info", "connection", "splitting"], draw);
+  store.on(["view", "upload", "tab", "config", "model", "objects", "pending", "edits", "shown", "info", "connection", "splitting", "trouble"], draw);
   store.on(["view"], recall);
   const VEIL = {
     images: ["Drop to add", "Images, or folders of them."],

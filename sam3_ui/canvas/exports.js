@@ -30,7 +30,7 @@ export function mountExports(app) {
     menu.addEventListener("click", (event) => {
       const link = event.target.closest("a");
       if (!link?.href) return;
-      app.popover.close();
+      app.popover.close(true);
       app.toast.info("Making the file", "The download starts when it is ready.", 4000);
     });
     app.popover.openAs(button, menu, (m, at, frame) => {

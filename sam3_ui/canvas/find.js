@@ -11,7 +11,7 @@ export function mountFind(app) {
   parts.ask.innerHTML = `
     <form class="field">${icon("find", "s")}<input aria-label="Describe what to find" autocomplete="off" spellcheck="false" maxlength="200"><kbd class="hide-m">T</kbd><button class="btn" type="submit"></button></form>
     <span class="dest line"></span>
-    <button class="btn show-xs" data-do="panel"></button>
+    <button class="btn show-xs" data-do="panel" aria-expanded="false"></button>
     <div class="views"><div class="seg view hide-s" role="radiogroup" aria-label="Mask view"></div><span class="more-looks"></span></div>`;
   const $ = (q) => parts.ask.querySelector(q);
   const [form, input, button] = [$("form"), $("input"), $("form .btn")];
@@ -117,7 +117,6 @@ export function mountFind(app) {
   Object.assign(actions, {
     maskView: (b) => store.set({ maskView: b.dataset.view }),
     dropAnswer: () => store.set({ answer: null }),
-    panel: () => parts.panel.classList.toggle("open"),
     focusFind: () => (canText() ? input.focus() : app.toast.info("Finding by words needs SAM 3", "Click or draw a box instead.")),
     pickTarget: (b) => app.popover.open(b, [
       ...state.objects.map((o) => ({ label: o.name, object: o, mark: o.id === state.selected, run: () => app.session.select(o.id) })),

@@ -5,18 +5,16 @@ import { plan } from "./plan.js";
 import { isRunning } from "./store.js";
 
 const TYPING = "input:not([type=range]), textarea, select, [contenteditable]";
+const CONTROL = "button, a, summary, [role=menuitem]";
 const ARROWS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
 
 export function mountKeys(app) {
   const { state, store, actions } = app;
   let panned = false;
+  let held = false; // Space went down for the picture
 
-  function aim([dx, dy], far) {
-    const now = app.overlay.aimed() ?? { x: 0.5, y: 0.5 };
-    const { width, height } = state.info.resolution;
-    const step = far ? 1 : 8;
-    app.overlay.aim({ x: clamp(now.x + (dx * step) / width, 0, 1), y: clamp(now.y + (dy * step) / height, 0, 1) });
-  }
+  const working = () => state.view === "work" && (state.tab === "video" || state.tab === "images");
+  const size = (k) => store.set({ brush: clamp(Math.round(state.brush * k), 4, 200) });
 
   function setRange(end) {
     const work = plan(state);
@@ -59,16 +57,16 @@ export function mountKeys(app) {
     if (event.key === "?") return actions.help() ?? true;
     if (event.key === "Escape") return escape();
     if (app.images.key(event)) return true;
-    if (state.view !== "work" || (state.tab !== "video" && state.tab !== "images")) return false;
+    if (!working()) return false;
     if (command && key === "z") return (event.shiftKey ? app.session.redo() : app.session.undo(), true);
     if (command && key === "y") return (app.session.redo(), true);
     if (command && event.key === "Enter") return (app.runs.start(), true);
     if (command) return false;
-    if (event.altKey && ARROWS[event.key]) return (aim(ARROWS[event.key], event.shiftKey), true);
-    if (event.key === "Enter" && app.overlay.aimed()) {
-      const point = app.overlay.aimed();
-      return (app.pointer.click(point, event.shiftKey, true), true);
-    }
+    if (event.altKey && ARROWS[event.key]) return (app.aim.move(ARROWS[event.key], event.shiftKey), true);
+    // On a Mac, Alt makes other characters of these two.
+    if (event.altKey && (event.code === "Equal" || event.code === "NumpadAdd")) return (size(1.15), true);
+    if (event.altKey && (event.code === "Minus" || event.code === "NumpadSubtract")) return (size(0.87), true);
+    if (event.key === "Enter") return app.aim.use(event.shiftKey);
     if (event.altKey) return false;
     const digit = /^Digit([1-9])$/.exec(event.code)?.[1];
     if (digit) {
@@ -86,10 +84,14 @@ export function mountKeys(app) {
     return false;
   }
 
+  /** One thing at a time, the nearest first. */
   function escape() {
     if (app.help.isOpen()) app.help.close();
+    else if (app.popover.isOpen()) app.popover.close(true);
     else if (state.splitting !== null) store.set({ splitting: null });
-    else if (app.overlay.aimed()) app.overlay.aim(null);
+    else if (app.aim.back()) return true;
+    else if (app.drawer.isOpen()) app.drawer.close();
+    else if (app.tour.isOpen()) app.tour.end();
     else if (isRunning(state)) app.runs.stop();
     else if (state.answer) store.set({ answer: null });
     else if (state.range) store.set({ range: null, target: null });
@@ -97,23 +99,45 @@ export function mountKeys(app) {
     return true;
   }
 
+  const tabbed = () => app.parts.root.hasAttribute("data-tabbed");
+
+  /** A button that was reached by Tab keeps Space for itself; one that was clicked, or the transport's, plays. */
+  function keepsSpace(target) {
+    const control = target.closest?.(CONTROL);
+    if (!control || control.closest(".trans, .tl")) return false;
+    return tabbed() || Boolean(control.closest("[data-part=popover], [data-part=modal]"));
+  }
+
+  /** A slider keeps the keys that move it; of a choice reached by Tab the arrows choose. */
+  function keepsArrows(event) {
+    if (event.altKey || event.ctrlKey || event.metaKey) return false;
+    if (event.target.matches?.("input[type=range]")) return /^(Arrow|Home|End|Page)/.test(event.key);
+    const group = tabbed() && ARROWS[event.key] && event.target.closest?.("[role=radiogroup]");
+    if (!group) return false;
+    const radios = [...group.querySelectorAll("[role=radio]:not([disabled])")];
+    const [dx, dy] = ARROWS[event.key];
+    const next = radios[(radios.indexOf(event.target) + dx + dy + radios.length) % radios.length];
+    next?.focus();
+    next?.click();
+    event.preventDefault();
+    return true;
+  }
+
   document.addEventListener("keydown", (event) => {
     if (event.key === "Tab") app.parts.root.toggleAttribute("data-tabbed", true);
-    if (event.defaultPrevented || event.target.closest?.(TYPING)) return;
+    if (event.defaultPrevented || event.target.closest?.(TYPING) || keepsArrows(event)) return;
     if (event.key === " ") {
-      if (event.target.closest?.("button, a") && !event.target.closest(".s3 canvas")) {
-        // A focused button keeps Space for itself, unless it is one of the transport's.
-        if (!event.target.closest(".trans, .tl")) return;
-      }
+      if (!working() || keepsSpace(event.target)) return;
       event.preventDefault();
       if (!event.repeat) {
         panned = false;
+        held = true;
         app.pointer.space(true);
       }
       return;
     }
     // Enter on a focused control presses it; only with Ctrl it runs.
-    if (event.key === "Enter" && !event.ctrlKey && !event.metaKey && event.target.closest?.("button, a")) return;
+    if (event.key === "Enter" && !event.ctrlKey && !event.metaKey && event.target.closest?.(CONTROL)) return;
     if (act(event)) event.preventDefault();
   });
   document.addEventListener("pointerdown", () => app.parts.root.removeAttribute("data-tabbed"), true);
@@ -121,10 +145,10 @@ export function mountKeys(app) {
     if (app.pointer.panned()) panned = true;
   });
   document.addEventListener("keyup", (event) => {
-    if (event.key !== " " || event.target.closest?.(TYPING)) return;
-    if (event.target.closest?.("button, a") && !event.target.closest(".trans, .tl")) return;
+    if (event.key !== " " || !held) return;
+    held = false;
     event.preventDefault();
     app.pointer.space(false);
-    if (!panned && state.view === "work") app.player.toggle();
+    if (!panned && working()) app.player.toggle();
   });
 }

@@ -1,12 +1,16 @@
 // Puts the page together. Each module draws one part of it from the state and adds its actions.
 
+import { mountAim } from "./aim.js";
 import { createApi } from "./api.js";
 import { createBrush } from "./brush.js";
 import { mountClasses } from "./classes.js";
+import { createConnection } from "./connection.js";
 import { delegate } from "./dom.js";
+import { createDrawer } from "./drawer.js";
 import { createEmpty } from "./empty.js";
 import { mountExports } from "./exports.js";
 import { mountFind } from "./find.js";
+import { mountFocus } from "./focus.js";
 import { createFrames } from "./frames.js";
 import { mountHelp } from "./help.js";
 import { mountHistory } from "./history.js";
@@ -35,7 +39,9 @@ import { createTheme } from "./theme.js";
 import { mountTimeline } from "./timeline.js";
 import { createToast } from "./toast.js";
 import { mountTopBar } from "./topbar.js";
+import { createTour } from "./tour.js";
 import { mountTransport } from "./transport.js";
+import { mountTrouble } from "./trouble.js";
 import { mountUpload } from "./upload.js";
 import { mountWords } from "./words.js";
 
@@ -47,7 +53,8 @@ export function mount(element, { base }) {
   const store = createStore();
   const app = { base, parts, store, state: store.state, actions: {} };
   app.say = (text) => (parts.live.textContent = text);
-  app.api = createApi(base, (connection) => reach(app, connection), () => location.reload());
+  app.api = createApi(base, (connection) => app.connection.told(connection), () => location.reload());
+  app.connection = createConnection(app);
 
   app.toast = createToast(app);
   app.popover = createPopover(app);
@@ -81,17 +88,24 @@ export function mount(element, { base }) {
   mountUpload(app);
   mountImageStrip(app);
   mountWords(app);
+  mountTrouble(app);
+  app.drawer = createDrawer(app);
+  app.tour = createTour(app);
   app.pointer = mountPointer(app);
+  app.aim = mountAim(app);
   mountKeys(app);
+  mountFocus(app);
   mountInspection(app);
   delegate(root, app.actions);
   if (new URLSearchParams(location.search).get("view") === "api") openGradioApi();
   app.goTab = (tab) => goTab(app, tab);
-  begin(app);
+  app.begin = () => begin(app);
+  app.begin();
 }
 
 async function begin(app) {
   const { store, api } = app;
+  store.set({ trouble: null });
   try {
     const [config, models] = await Promise.all([api.config(), api.models()]);
     store.set({ config, model: models.models[0] ?? null });
@@ -99,7 +113,8 @@ async function begin(app) {
     if (rate) store.set({ rate });
     pollModel(app);
   } catch (error) {
-    app.toast.error("The page could not ask the server", error.message);
+    store.set({ view: "empty", trouble: { title: "The page could not ask the server", text: error.message, code: error.code, retry: app.begin } });
+    return;
   }
   const sid = /session=([\w-]+)/.exec(location.hash)?.[1] ?? app.session.slot("video");
   if (!sid || !(await app.session.open(sid, { quiet: true }))) store.set({ view: "empty" });
@@ -116,20 +131,6 @@ function pollModel(app) {
     }
     pollModel(app);
   }, 1500);
-}
-
-/** Keep the connection badge true; while the server does not answer, ask until it does. */
-function reach(app, connection) {
-  const was = app.state.connection;
-  app.store.set({ connection });
-  if (connection === "ok" && was === "lost" && app.state.sid) {
-    app.session.refresh();
-    app.frames.retry();
-    app.timeline.retry();
-  }
-  if (connection === "ok" || was === "lost") return;
-  const ask = () => app.state.connection === "lost" && app.api.health().catch(() => setTimeout(ask, 3000));
-  setTimeout(ask, 1500);
 }
 
 /** Each of Video and Images keeps its own session. */

@@ -29,7 +29,7 @@ export function createOverlay(app) {
     parts.overlay.append(layers[name]);
   }
   let pane; // the left edge of the pane that marks are being drawn for; undefined: the look's
-  let hover = null; // { x, y, inside, cx, cy } at the pointer
+  let pointer = null; // { x, y, inside, cx, cy } at the pointer
   let drag = null; // { x0, y0, x1, y1 } of the box being drawn, normalised
   let aim = null; // the keyboard's crosshair, normalised
 
@@ -98,9 +98,18 @@ export function createOverlay(app) {
     return html;
   }
 
+  /** What Enter would do at the crosshair, in words. */
+  function keyWords() {
+    const who = state.selected !== null ? esc(objectOf(state, state.selected).name) : state.born ? "the new object" : null;
+    if (state.tool === "box") return app.aim.begun() ? ["Enter sets the other corner", "Esc drops the box"] : [`Enter sets a corner of a box${who ? ` around ${who}` : ""}`, ""];
+    if (state.tool === "brush" || state.tool === "erase") return app.aim.begun() ? ["Enter lifts the brush", "Esc drops the stroke"] : ["Enter puts the brush down", ""];
+    return who ? [`Enter adds to ${who}`, "Shift Enter takes away"] : ["Enter starts an object", ""];
+  }
+
   /** What the next click would do, in words: [first line, second line]. */
-  function words() {
+  function words(hover) {
     if (state.splitting !== null) return ["Click this part to split it off", app.repair.splitWords()];
+    if (hover.keys) return keyWords();
     const name = state.selected === null ? null : esc(objectOf(state, state.selected).name);
     const who = name ?? (state.born ? "the new object" : null);
     if (state.tool === "box") return [who ? `Drag a box around ${who}` : "Drag a box around an object", ""];
@@ -111,18 +120,26 @@ export function createOverlay(app) {
     return who ? [`Click adds to ${who}`, "Alt-click takes away"] : ["Click starts an object", "or drag a box around it"];
   }
 
+  /** The crosshair as a place to hang the hint at. */
+  function aimed() {
+    const [cx, cy] = app.stage.project(aim.x, aim.y);
+    return { ...aim, cx, cy, inside: true, still: true, keys: true };
+  }
+
   function hint() {
-    if (!hover?.inside || state.view !== "work" || state.playing || drag || state.shown < 0 || isRunning(state)) return "";
+    const hover = aim ? aimed() : pointer;
+    if (!hover?.inside || state.view !== "work" || state.playing || (drag && !aim) || state.shown < 0 || isRunning(state)) return "";
     const brush = state.tool === "brush" || state.tool === "erase";
-    if (brush) return `<span class="ring" style="left:${hover.cx}px;top:${hover.cy}px;width:${state.brush}px;height:${state.brush}px"></span>`;
+    if (brush && !aim) return `<span class="ring" style="left:${hover.cx}px;top:${hover.cy}px;width:${state.brush}px;height:${state.brush}px"></span>`;
     if (state.tool === "pan" || !hover.still) return "";
-    const [first, second] = words();
+    const [first, second] = words(hover);
     const { width, height } = parts.mat.getBoundingClientRect();
     const right = hover.cx + 200 > width;
     const low = hover.cy + 70 > height;
     const x = right ? `right:${(width - hover.cx + 14).toFixed(0)}px` : `left:${(hover.cx + 16).toFixed(0)}px`;
     const y = low ? `bottom:${(height - hover.cy + 12).toFixed(0)}px` : `top:${(hover.cy + 14).toFixed(0)}px`;
-    return `<span class="hint" style="${x};${y}">${first}${second ? `<span>${second}</span>` : ""}</span>`;
+    const ring = brush ? `<span class="ring" style="left:${hover.cx}px;top:${hover.cy}px;width:${state.brush}px;height:${state.brush}px"></span>` : "";
+    return `${ring}<span class="hint" style="${x};${y}">${first}${second ? `<span>${second}</span>` : ""}</span>`;
   }
 
   const drawHint = () => paint(layers.hint, hint());
@@ -143,7 +160,7 @@ export function createOverlay(app) {
       drawHint();
     },
     hover(value) {
-      hover = value;
+      pointer = value;
       drawHint();
     },
     drag(value) {

@@ -12,6 +12,7 @@ export function mountPointer(app) {
   const fingers = new Map();
   let gesture = null; // { kind, id, x, y, at, negative, moved }
   let pinch = null;
+  let pinching = 0; // what two fingers did is drawn once a frame
   let space = false;
   let hold = 0;
   let still = 0;
@@ -82,6 +83,10 @@ export function mountPointer(app) {
   }
 
   function end(event) {
+    if (pinching) {
+      cancelAnimationFrame(pinching);
+      applyPinch();
+    }
     fingers.delete(event.pointerId);
     clearTimeout(hold);
     if (pinch) {
@@ -139,8 +144,13 @@ export function mountPointer(app) {
     app.overlay.drag(null);
     pinch = between();
   }
+  // Each finger tells its own way: both are taken together, or the picture would sway between them.
   function movePinch() {
-    if (fingers.size < 2) return;
+    if (!pinching) pinching = requestAnimationFrame(applyPinch);
+  }
+  function applyPinch() {
+    pinching = 0;
+    if (!pinch || fingers.size < 2) return;
     const now = between();
     app.stage.pan(now.x - pinch.x, now.y - pinch.y);
     app.stage.zoomBy(now.far / pinch.far, now);

@@ -9,10 +9,11 @@ export function createPopover(app) {
 
   function close(refocus = false) {
     if (!owner) return;
-    parts.popover.replaceChildren();
-    owner.setAttribute("aria-expanded", "false");
-    if (refocus) owner.focus();
+    const button = owner;
     owner = null;
+    parts.popover.replaceChildren();
+    button.setAttribute("aria-expanded", "false");
+    if (refocus) button.focus();
   }
 
   function mount(button, menu, place) {
@@ -22,22 +23,37 @@ export function createPopover(app) {
     owner = button;
     button.setAttribute("aria-expanded", "true");
     menu.classList.add("menu");
-    menu.setAttribute("role", "menu");
+    // With fields in it, it is no menu: Tab goes round in it, and the arrows belong to the fields.
+    if (!menu.hasAttribute("role")) menu.setAttribute("role", menu.querySelector("input, select, textarea") ? "dialog" : "menu");
+    if (!menu.hasAttribute("aria-label")) menu.setAttribute("aria-label", button.getAttribute("aria-label") ?? button.textContent.trim());
     parts.popover.append(menu);
     place(menu, button.getBoundingClientRect(), parts.root.getBoundingClientRect());
-    menu.querySelector("[role=menuitem]:not([disabled])")?.focus({ focusVisible: false });
+    (stops()[0] ?? menu).focus({ focusVisible: parts.root.hasAttribute("data-tabbed") });
   }
 
   document.addEventListener("pointerdown", (event) => {
     if (owner && !parts.popover.contains(event.target) && !owner.contains(event.target)) close();
   });
+  const isMenu = () => parts.popover.firstElementChild?.getAttribute("role") === "menu";
+  /** What the keys go through: a menu's items, else every control (of role "dialog"). */
+  const stops = () => [...parts.popover.querySelectorAll(isMenu() ? "[role=menuitem]:not([disabled])" : "button:not([disabled]), input:not([disabled]), select, textarea, a[href], [tabindex='0']")];
+
+  /** Menus are walked with the arrows and left with Tab; in others Tab goes round. */
   parts.popover.addEventListener("keydown", (event) => {
-    const items = [...parts.popover.querySelectorAll("[role=menuitem]:not([disabled])")];
+    const items = stops();
     const i = items.indexOf(document.activeElement);
+    const go = (to) => items.at(to % items.length)?.focus();
+    const menu = isMenu();
     if (event.key === "Escape") close(true);
-    else if (event.key === "ArrowDown") items[(i + 1) % items.length]?.focus();
-    else if (event.key === "ArrowUp") items[(i - 1 + items.length) % items.length]?.focus();
-    else if (event.key === "Tab") return close();
+    // The button has the focus again before the browser moves it on.
+    else if (event.key === "Tab" && menu) return close(true);
+    else if (event.key === "Tab") go(event.shiftKey ? i - 1 : i + 1);
+    else if (menu && event.key === "ArrowDown") go(i + 1);
+    else if (menu && event.key === "ArrowUp") go(i < 0 ? -1 : i - 1);
+    else if (menu && event.key === "Home") go(0);
+    else if (menu && event.key === "End") go(-1);
+    // Only of buttons the browser does this itself.
+    else if (event.key === " " && document.activeElement.matches("a")) document.activeElement.click();
     else return undefined;
     event.stopPropagation();
     event.preventDefault();
@@ -52,6 +68,7 @@ export function createPopover(app) {
 
   return {
     close,
+    isOpen: () => owner !== null,
     /** A menu of { label, mark, object, icon, disabled, run } under a button; null draws a rule. */
     open(button, items) {
       const menu = document.createElement("div");
@@ -63,6 +80,7 @@ export function createPopover(app) {
         const row = document.createElement("button");
         row.className = "mi";
         row.setAttribute("role", "menuitem");
+        if (item.mark) row.setAttribute("aria-current", "true");
         row.disabled = Boolean(item.disabled);
         const lead = item.object ? chip(item.object, "m") : item.icon ? icon(item.icon, "s") : "<span></span>";
         row.innerHTML = `${lead}<span class="clip">${esc(item.label)}</span>${item.mark ? icon("check", "s") : "<span></span>"}`;
@@ -76,7 +94,7 @@ export function createPopover(app) {
     },
     /** Any menu element under a button. */
     openUnder: (button, menu) => mount(button, menu, under),
-    /** Any menu element, placed by `place(menu, button's rect, page's rect)`. */
+    /** Any element, placed by `place(menu, button's rect, page's rect)`; one with fields in it has role "dialog". */
     openAs: mount,
   };
 }

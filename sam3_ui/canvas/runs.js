@@ -20,7 +20,7 @@ export function createRuns(app) {
     stream = followRun(app, sid, request, {
       frame: (message) => sid === state.sid && arrived(message),
       end: (message) => sid === state.sid && ended(message),
-      connection: (c) => store.set({ connection: c }),
+      connection: (c) => app.connection.told(c),
     });
     clearInterval(ticker);
     ticker = setInterval(() => app.session.refresh(), 1000);

@@ -4,7 +4,7 @@ import { initialState, isRunning } from "./store.js";
 
 const SLOT = (tab) => `sam3.session.${tab === "images" ? "images" : "video"}`;
 const FRESH = ["info", "timestamps", "objects", "concepts", "problems", "edits", "canUndo", "canRedo", "run", "frame", "shown", "playing", "selected", "born",
-  "pending", "waiting", "hidden", "solo", "renaming", "splitting", "answer", "direction", "range", "target", "following", "zoom"];
+  "pending", "waiting", "hidden", "solo", "renaming", "splitting", "answer", "direction", "range", "target", "following", "zoom", "trouble"];
 
 export function createSession(app) {
   const { api, store, state } = app;
@@ -101,9 +101,14 @@ export function createSession(app) {
       return true;
     } catch (error) {
       if (mine !== opening) return false;
-      if (!swap) leave();
+      // Only what is gone is given up: a server that is away for a while may have it still.
+      const gone = error.status === 404;
+      if (!swap) leave({ keep: !gone });
       if (onError) onError(error);
-      else if (!quiet) app.toast.error("The session could not be opened", error.message);
+      else if (!gone && !swap) {
+        history.replaceState(null, "", `#session=${sid}`);
+        store.set({ trouble: { title: "The session could not be opened", text: error.message, code: error.code, retry: () => open(sid) } });
+      } else if (!quiet) app.toast.error("The session could not be opened", error.message);
       return false;
     }
   }

@@ -40,5 +40,9 @@ export function createToast(app) {
     error: (title, text, actions) => add("err", title, text, actions),
     info: (title, text, life = 5000) => add("info", title, text, [], life),
     clear: () => parts.toasts.replaceChildren(),
+    /** Take away those that say this: it holds no longer. */
+    drop(text) {
+      for (const box of [...parts.toasts.children]) if (box.querySelector(".muted").textContent === text) box.remove();
+    },
   };
 }

@@ -21,7 +21,7 @@ export function mountTransport(app) {
     <button class="ib edge" data-do="nextMark" title="Next prompt (])" aria-label="Next mark">${icon("next", "s")}</button>
     <span class="tc"><span class="now"></span><span class="mono muted hide-s all"></span></span>
     <label class="fr"><span class="muted">Frame</span><input class="n" inputmode="numeric" aria-label="Frame"><span class="mono muted hide-s of"></span></label>
-    <button class="dd" data-do="speed" style="margin-left:4px" aria-haspopup="menu" title="Speed"><span class="v"></span>${icon("car", "s")}</button>
+    <button class="dd" data-do="speed" style="margin-left:4px" aria-haspopup="menu" aria-label="Playback speed" title="Speed"><span class="v"></span>${icon("car", "s")}</button>
     <button class="ib hide-s loop" data-do="loop" title="Loop the range (R)" aria-label="Loop the range">${icon("loop", "s")}</button>
     <span class="grow"></span><span class="more"></span>
     <span class="line hide-m tz" style="margin:0 6px 0 10px;color:var(--muted)">${icon("film", "s")}<input type="range" class="slider" min="0" max="100" value="0" aria-label="Timeline zoom" title="Timeline zoom"></span>`;

@@ -39,16 +39,29 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture
 def visit(browser: Browser) -> Iterator[Callable[..., Person]]:
-    """Open the page at an address: visit(address, width=…, height=…, theme=…)."""
+    """Open the page at an address: visit(address, width=…, height=…, theme=…, touch=…, first=…).
+
+    Nobody is taken on the tour but who is there for the `first` time.
+    """
     people: list[Person] = []
 
-    def go(address: str, width: int = 1280, height: int = 800, theme: str = "dark") -> Person:
+    def go(
+        address: str,
+        width: int = 1280,
+        height: int = 800,
+        theme: str = "dark",
+        touch: bool = False,
+        first: bool = False,
+    ) -> Person:
         context = browser.new_context(
             viewport={"width": width, "height": height},
             color_scheme="dark" if theme == "dark" else "light",
             accept_downloads=True,
+            has_touch=touch,
         )
         context.set_default_timeout(20_000)
+        if not first:
+            context.add_init_script("if (origin !== 'null') localStorage.setItem('sam3.tour', 'seen')")
         person = Person(context.new_page(), address)
         people.append(person)
         return person.open()

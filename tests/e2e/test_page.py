@@ -318,3 +318,17 @@ def test_a_lost_websocket_falls_back_to_gradios_generator(visit: Callable[..., P
     person.propagate().finished()
     assert person.state("run")["state"] == "complete"
     assert person.objects()[0]["computed"] == [[0, 143]]
+
+
+def test_a_session_that_can_t_be_opened_now_is_kept_and_opened_later(person: Person) -> None:
+    person.sample().click(0.3, 0.4).settled()
+    sid = person.state("sid")
+    person.page.route("**/status", lambda route: route.abort())
+    person.page.reload()
+    person.page.get_by_role("alert").filter(has_text="The session could not be opened").wait_for()
+    assert person.page.url.endswith(f"#session={sid}"), "it is not given up"
+    # Once the server answers again, nobody has to press anything.
+    person.page.unroute("**/status")
+    person.until("s.view === 'work' && s.sid === arg && s.objects.length === 1", sid)
+    assert person.masks(0)
+    person.problems = [p for p in person.problems if "ERR_FAILED" not in p]  # the browser logs these itself
