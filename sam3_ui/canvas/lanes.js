@@ -7,7 +7,7 @@ import { plan } from "./plan.js";
 import { minus, spanText, union } from "./ranges.js";
 import { editObjects, isRunning, isVisible } from "./store.js";
 
-const MARKS = { plus: ["", "plus"], minus: ["neg", "minus"], box: ["sq", "boxm"], text: ["sq", null], brush: ["sq", "brush"], erase: ["sq", "erase"] };
+const MARKS = { plus: ["", "plus"], minus: ["neg", "minus"], box: ["sq", "boxm"], text: ["sq", null], brush: ["sq", "brush"], erase: ["sq", "erase"], split: ["sq", "split"] };
 
 /** A prompt's kind as the lanes mark it. */
 function kindOf(p) {
@@ -79,12 +79,14 @@ export function createLanes(app, heads, rows, at) {
     const seen = new Set();
     let html = "";
     for (const e of state.edits) {
-      if (e.kind !== "prompt" || e.undone || !editObjects(e).includes(o.id) || !at.inView(e.frame_index)) continue;
-      for (const kind of (e.prompts ?? []).map(kindOf)) {
+      const split = e.kind === "split" && (e.obj_id === o.id || e.new_obj_id === o.id);
+      const prompted = e.kind === "prompt" && editObjects(e).includes(o.id);
+      if (e.undone || !(split || prompted) || !at.inView(e.frame_index)) continue;
+      for (const kind of split ? ["split"] : (e.prompts ?? []).map(kindOf)) {
         if (seen.has(`${e.frame_index}${kind}`)) continue;
         seen.add(`${e.frame_index}${kind}`);
         const [shape, glyph] = MARKS[kind];
-        html += `<button class="pm ${shape}" tabindex="-1" style="left:${at.left(e.frame_index)}" data-do="goto" data-frame="${e.frame_index}" data-id="${o.id}" title="Go to frame ${e.frame_index}" aria-label="Prompt on frame ${e.frame_index}">${glyph ? icon(glyph) : "<b>T</b>"}</button>`;
+        html += `<button class="pm ${shape}" tabindex="-1" style="left:${at.left(e.frame_index)}" data-do="goto" data-frame="${e.frame_index}" data-id="${o.id}" title="Go to frame ${e.frame_index}" aria-label="${split ? "Split" : "Prompt"} on frame ${e.frame_index}">${glyph ? icon(glyph) : "<b>T</b>"}</button>`;
       }
     }
     return html;

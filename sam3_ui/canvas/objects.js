@@ -94,9 +94,16 @@ export function mountObjects(app) {
     if (keep && name && name !== objectOf(state, id).name) app.session.rename(id, name);
     else store.set({ renaming: null });
   }
-  parts.objects.addEventListener("dblclick", (event) => {
-    const id = event.target.closest(".ob")?.dataset.id;
-    if (id && !event.target.closest("button")) store.set({ renaming: Number(id) });
+  // The first click of a double one opens its row, and the list moves under the pointer: the second is no
+  // click on what came there.
+  let first = null;
+  parts.objects.addEventListener("click", (event) => {
+    const on = event.target.closest("[data-do]");
+    if (event.detail < 2) first = on;
+    else if (on !== first) event.stopPropagation();
+  }, true);
+  parts.objects.addEventListener("dblclick", () => {
+    if (first?.matches(".ob")) store.set({ renaming: Number(first.dataset.id) });
   });
   parts.objects.addEventListener("keydown", (event) => {
     if (!event.target.matches("input.rename")) return;
