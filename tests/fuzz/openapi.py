@@ -117,6 +117,10 @@ class Keeper:
             for name, values in known.items():
                 if name in case.path_parameters and draw.random() < 0.8:
                     case.path_parameters[name] = draw.choice(values)
+        asks = "format_name" in case.path_parameters and not meta.is_negative_at(ParameterLocation.QUERY)
+        if asks and draw.random() < 0.5:
+            # Of so many options drawn blindly one is always wrong.
+            case.query = draw.choice(({}, {"look": "blur_object"}, {"side_by_side": "true", "labels": "false"}))
         if meta.generation.mode.is_negative or not isinstance(case.body, dict) or draw.random() > 0.8:
             return
         # What has to be looked into by a child process is sent now and then only.
