@@ -15,6 +15,8 @@ CROWD = 10
 """How many times an owner's share all the visitors and tickets of one address have together."""
 _TICKET = "ticket-"
 _VISITOR = "visitor-"
+VISITORS = _VISITOR + "*"
+"""What the names of browsers that a server tells apart are like."""
 
 
 def ticket_owner(address: str) -> str:

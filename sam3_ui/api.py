@@ -52,6 +52,8 @@ def expose(app: FastAPI, claims: Claims | None) -> None:
         endpoints.redo,
         endpoints.remove_object,
         endpoints.approve,
+        endpoints.split_object,
+        endpoints.merge_objects,
         endpoints.reset_session,
         endpoints.close_session,
         endpoints.session_status,
@@ -293,6 +295,57 @@ class Endpoints:
         """
 
         return await _answer(self._op(operations.approve, request, session_id, obj_id, start, stop, approved))
+
+    async def split_object(
+        self,
+        session_id: str,
+        obj_id: int,
+        frame_index: int,
+        prompts: list[dict[str, Any]],
+        start: int | None = None,
+        stop: int | None = None,
+        request: gr.Request = None,  # type: ignore[assignment]
+    ) -> dict[str, Any]:
+        """Make a part of an object an object of its own. Can be undone.
+
+        Args:
+            session_id: the session.
+            obj_id: the object.
+            frame_index: the frame that the prompts are about, from 0.
+            prompts: points or masks; the pieces at positive points, or what a mask covers, is the part.
+            start: the first frame to split on too; none, without a stop either: frame_index alone.
+            stop: the last of them.
+
+        Returns:
+            session_id, obj_id, new_obj_id, frames ([[from, to], ...]), objects, status, obj_ids.
+        """
+
+        asked = (session_id, obj_id, frame_index, prompts, start, stop)
+        return await _answer(self._op(operations.split, request, *asked))
+
+    async def merge_objects(
+        self,
+        session_id: str,
+        obj_id: int,
+        other_obj_id: int,
+        start: int | None = None,
+        stop: int | None = None,
+        request: gr.Request = None,  # type: ignore[assignment]
+    ) -> dict[str, Any]:
+        """Give an object another one's masks too. Can be undone.
+
+        Args:
+            session_id: the session.
+            obj_id: the object that stays.
+            other_obj_id: the other; without start and stop it is gone afterwards, else empty on that span.
+            start: the first frame.
+            stop: the last frame.
+
+        Returns:
+            session_id, obj_id, removed, frames ([[from, to], ...]), objects, status, obj_ids.
+        """
+
+        return await _answer(self._op(operations.merge, request, session_id, obj_id, other_obj_id, start, stop))
 
     async def reset_session(self, session_id: str, request: gr.Request = None) -> dict[str, Any]:  # type: ignore[assignment]
         """Clear all objects; the video stays. Can be undone.

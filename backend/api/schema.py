@@ -143,6 +143,42 @@ class ApproveBody(Body):
     approved: Flag = Field(default=True, description="false: take it back")
 
 
+class SplitBody(Body):
+    frame_index: Whole = Field(json_schema_extra=FRAME)
+    prompts: list[Annotated[PointItem | MaskItem, Field(discriminator="type")]] = Field(
+        min_length=1,
+        max_length=256,
+        description="which part becomes an object: the pieces at positive points, or a mask",
+    )
+    start: Whole | None = Field(
+        default=None,
+        description="the first frame of those to split too; without start and stop: frame_index alone",
+        json_schema_extra=FRAME,
+    )
+    stop: Whole | None = Field(default=None, description="the last of them", json_schema_extra=FRAME)
+
+
+class MergeBody(Body):
+    obj_id: Whole = Field(description="the other object, whose masks this one gets")
+    start: Whole | None = Field(
+        default=None,
+        description="the first frame; without start and stop on all, and the other is gone afterwards",
+        json_schema_extra=FRAME,
+    )
+    stop: Whole | None = Field(default=None, description="the last frame", json_schema_extra=FRAME)
+
+
+class LabelBody(Body):
+    label: str = Field(
+        description="the class", examples=["dog"], json_schema_extra=NAME | {"minLength": 1, "pattern": r"\S"}
+    )
+    color: str = Field(
+        description="#rrggbb; what objects get with the class from now on",
+        examples=["#45B0FF"],
+        json_schema_extra={"pattern": "^#[0-9a-fA-F]{6}$"},
+    )
+
+
 class ImageBody(Body):
     image: str = Field(description="base64, with or without a data-URL head")
     prompts: list[PromptItem] = Field(min_length=1, max_length=256)
@@ -404,6 +440,20 @@ class Approved(Stepped):
     approved: list[list[int]] = Field(description="all approved frames of the object, as [from, to], ends inclusive")
 
 
+class Split(Stepped):
+    obj_id: int
+    new_obj_id: int
+    frames: list[list[int]] = Field(description="on which both were written")
+    objects: list[ObjectReply] = Field(description="all that there are")
+
+
+class Merged(Stepped):
+    obj_id: int
+    removed: int | None = Field(description="the other object, if it is gone")
+    frames: list[list[int]] = Field(description="that were written")
+    objects: list[ObjectReply] = Field(description="all that there are")
+
+
 class Cancelled(BaseModel):
     session_id: str
     status: str
@@ -425,6 +475,21 @@ class Closed(BaseModel):
     session_id: str
     status: str
     memory_freed_mb: float
+
+
+class Label(BaseModel):
+    label: str
+    color: str
+    objects: int = Field(description="how many have it, over all sessions")
+
+
+class Labels(BaseModel):
+    labels: list[Label] = Field(description="most used first")
+
+
+class LabelRemoved(BaseModel):
+    label: str
+    status: str
 
 
 class ListedRun(BaseModel):

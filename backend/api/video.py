@@ -91,6 +91,26 @@ async def export_many(service: ServiceDep, owner: OwnerDep, format_name: str, bo
     return FileResponse(path, media_type=media_type, filename=path.name, background=BackgroundTask(_discard, path))
 
 
+@router.get("/labels")
+async def labels(service: ServiceDep, owner: OwnerDep) -> s.Labels:
+    """The caller's own classes, from all their sessions."""
+    return s.Labels(**await operations.labels(service, owner))
+
+
+@router.put("/labels")
+async def put_label(service: ServiceDep, owner: OwnerDep, body: s.LabelBody) -> s.Label:
+    """Add a class, or give one another colour: objects that get the class from now on get the colour with it."""
+    return s.Label(**await operations.put_label(service, owner, body.label, body.color))
+
+
+@router.delete("/labels/{label:path}")
+async def drop_label(
+    service: ServiceDep, owner: OwnerDep, label: Annotated[str, PathParam(description="the class")]
+) -> s.LabelRemoved:
+    """Remove a class that no object has."""
+    return s.LabelRemoved(**await operations.drop_label(service, owner, label))
+
+
 @router.post("/session/{session_id}/prompt")
 async def prompt(service: ServiceDep, owner: OwnerDep, session_id: SessionId, body: s.PromptBody) -> s.Prompted:
     """Text, points, boxes and masks on one frame, any mix in one request."""
@@ -285,6 +305,31 @@ async def approve_object(
     body = body or s.ApproveBody()
     asked = (body.start, body.stop, body.approved)
     return s.Approved(**await operations.approve(service, owner, session_id, obj_id, *asked))
+
+
+@router.post("/session/{session_id}/object/{obj_id}/split", response_model_exclude_unset=True)
+async def split_object(
+    service: ServiceDep, owner: OwnerDep, session_id: SessionId, obj_id: ObjId, body: s.SplitBody
+) -> s.Split:
+    """A part of an object becomes an object of its own: the pieces at points, or what a mask covers.
+
+    On other frames of the span the parts are told apart by overlap, from `frame_index` outwards. Can be undone.
+    """
+    prompts = [p.model_dump() for p in body.prompts]
+    asked = (body.frame_index, prompts, body.start, body.stop)
+    return s.Split(**await operations.split(service, owner, session_id, obj_id, *asked))
+
+
+@router.post("/session/{session_id}/object/{obj_id}/merge", response_model_exclude_unset=True)
+async def merge_objects(
+    service: ServiceDep, owner: OwnerDep, session_id: SessionId, obj_id: ObjId, body: s.MergeBody
+) -> s.Merged:
+    """Another object's masks go to this one: on all frames, or on a span, where the other is empty then.
+
+    Can be undone.
+    """
+    asked = (body.obj_id, body.start, body.stop)
+    return s.Merged(**await operations.merge(service, owner, session_id, obj_id, *asked))
 
 
 @router.delete("/session/{session_id}/object/{obj_id}")

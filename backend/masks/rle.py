@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 from pycocotools import mask as coco
 
-from backend.domain import BoolMask, Rle
+from backend.domain import BoolMask, NormBox, Rle
 from backend.errors import InvalidInput
 
 _DIGITS = 6
@@ -38,6 +39,7 @@ def decode(rle: Rle) -> BoolMask:
     return out.reshape(rle.height, rle.width).view(np.bool_)
 
 
+@lru_cache(maxsize=64)
 def empty(height: int, width: int) -> Rle:
     """The code of a mask with nothing in it."""
     return encode(np.zeros((height, width), np.bool_))
@@ -54,6 +56,21 @@ def areas(rles: Sequence[Rle]) -> NDArray[np.float64]:
     # The package counts what it is given in one byte.
     some = [coco.area(codes[at : at + 255]) for at in range(0, len(codes), 255)]
     return np.concatenate([np.zeros(0), *some])
+
+
+def united(rles: Sequence[Rle]) -> Rle:
+    """What any of the masks covers; they are of one size."""
+    code = coco.merge([{"size": r.size, "counts": r.counts.encode("ascii")} for r in rles])
+    return Rle(code["counts"].decode("ascii"), rles[0].height, rles[0].width)
+
+
+def rle_box(rle: Rle) -> NormBox | None:
+    """`mask_box` of a mask that is not decoded for it."""
+    code = {"size": rle.size, "counts": rle.counts.encode("ascii")}
+    if not coco.area(code):
+        return None
+    x, y, w, h = (float(v) for v in coco.toBbox(code))
+    return x / rle.width, y / rle.height, w / rle.width, h / rle.height
 
 
 def runs(counts: str) -> list[int]:

@@ -3,25 +3,37 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 
 from backend.domain import (
     ApproveAction,
     FrameResult,
+    MergeAction,
     ObjectInfo,
     ObjectResult,
     Prompt,
     PromptAction,
     PromptRequest,
     Snapshot,
+    SplitAction,
     Stretches,
 )
 from backend.errors import NotFound
 from backend.masks.overlay import color_of
 from backend.sessions.log import EditLog
 from backend.sessions.problems import Evidence
+from backend.sessions.repair import Divided, Merged, Stored
 from backend.sessions.results import Results
 from backend.sessions.store import Bear, Change, Put, Records, Step, Stepped
 from backend.sessions.stretches import minus, to_stretches, union
+
+
+@dataclass(frozen=True, slots=True)
+class Repaired:
+    """What a split or a merge did: the object that came (split) or went (merge), and the frames it wrote."""
+
+    obj_id: int | None
+    frames: Stretches
 
 
 class Book:
@@ -149,6 +161,51 @@ class Book:
             return before, []
         after = union(before, changed) if approved else minus(before, changed)
         return after, self.log.appended(ApproveAction(obj_id, changed, approved))[1]
+
+    def masks(self, obj_id: int, first: int, last: int) -> dict[int, Stored]:
+        """An object's masks on a span, and how each stands.
+
+        Raises:
+            NotFound: the object is unknown.
+        """
+        self.object_info(obj_id)
+        seen = self.results
+        return {
+            f: Stored(v.result, seen.is_prompted(f, v), seen.is_stale(obj_id, f, v), seen.is_approved(obj_id, f))
+            for f, v in seen.versions(obj_id).items()
+            if first <= f <= last
+        }
+
+    def split(
+        self, obj_id: int, frame_index: int, prompts: tuple[Prompt, ...], divided: Mapping[int, Divided]
+    ) -> tuple[Repaired, list[Change]]:
+        """The entry of a split; the part gets an id of its own, and the object's class."""
+        new_obj_id = self.next_obj_id
+        frames = to_stretches(f for f, d in divided.items() if d.rest is not None)
+        edit, changes = self.log.appended(SplitAction(obj_id, new_obj_id, frame_index, prompts, frames))
+        info = ObjectInfo(new_obj_id, f"Object {new_obj_id}", self.objects[obj_id].label, color_of(new_obj_id))
+        changes.append(Bear(edit.seq, info))
+        for frame, each in divided.items():
+            part = replace(each.part, obj_id=new_obj_id)
+            changes.append(Put(edit.seq, frame, (part,) if each.rest is None else (each.rest, part)))
+        return Repaired(new_obj_id, frames), changes
+
+    def merge(
+        self, obj_id: int, other: int, whole: bool, merged: Mapping[int, Merged]
+    ) -> tuple[Repaired, list[Change]]:
+        """The entry of a merge of `other` into an object."""
+        action = MergeAction(
+            obj_id,
+            other,
+            to_stretches(merged),
+            whole,
+            to_stretches(f for f, each in merged.items() if each.prompted),
+            to_stretches(f for f, each in merged.items() if each.stale),
+            to_stretches(f for f, each in merged.items() if each.approved),
+        )
+        edit, changes = self.log.appended(action)
+        changes += [Put(edit.seq, frame, each.results) for frame, each in merged.items()]
+        return Repaired(other if whole else None, action.frames), changes
 
     def evidence(self, obj_id: int) -> Evidence:
         """What tells of an object's problems; `tracked` makes numbers of it, without the session's lock."""

@@ -21,14 +21,11 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-from pycocotools import mask as coco
-
 from backend.domain import (
     MAX_TEXT,
     ApproveAction,
     Edit,
     MergeAction,
-    NormBox,
     ObjectInfo,
     ObjectResult,
     PromptAction,
@@ -40,6 +37,7 @@ from backend.domain import (
 )
 from backend.errors import TooLarge
 from backend.masks import parse
+from backend.masks.rle import rle_box
 from backend.sessions.codec import action_in, action_out, damaged, legs_in, legs_out, video_out
 from backend.sessions.session import Session
 from backend.sessions.store import Append, Bear, Began, Change, Put, RunRecord, Stepped, Undone
@@ -296,7 +294,7 @@ class _Reader:
             if obj_id not in births or not 0 <= value <= 1:
                 raise damaged()
             rle = self._mask(counts, self._video.height, self._video.width)
-            result = ObjectResult(_int(obj_id, 1), value, _box(rle), rle)
+            result = ObjectResult(_int(obj_id, 1), value, rle_box(rle), rle)
             yield Put(self._seq(seq), self._frame(frame_index), (result,))
 
     def _mask(self, counts: str, height: int, width: int) -> Rle:
@@ -313,14 +311,6 @@ class _Reader:
         if _int(value, 0) >= self._video.num_frames:
             raise damaged()
         return int(value)
-
-
-def _box(rle: Rle) -> NormBox | None:
-    code = {"size": rle.size, "counts": rle.counts.encode("ascii")}
-    if not coco.area(code):
-        return None
-    x, y, w, h = (float(v) for v in coco.toBbox(code))
-    return x / rle.width, y / rle.height, w / rle.width, h / rle.height
 
 
 def _int(value: Any, least: int) -> int:

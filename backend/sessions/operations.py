@@ -9,10 +9,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
+from dataclasses import asdict
 from typing import Any
 
 from backend.domain import Edit
 from backend.sessions import wire
+from backend.sessions.book import Repaired
 from backend.sessions.planning import PropagateRequest
 from backend.sessions.run import Run
 from backend.sessions.service import Service
@@ -102,6 +104,39 @@ async def approve(
     return after | {"obj_id": obj_id, "approved": wire.stretches_out(frames)}
 
 
+async def split(
+    service: Service,
+    owner: str,
+    session_id: str,
+    obj_id: int,
+    frame_index: int,
+    prompts: Sequence[Mapping[str, Any]],
+    start: int | None = None,
+    stop: int | None = None,
+) -> Json:
+    session = await service.opened(session_id, owner)
+
+    def ask() -> Future[Repaired]:
+        return session.split(obj_id, frame_index, wire.prompts_in(prompts, session.video), start, stop)
+
+    done = await asyncio.wrap_future(await asyncio.to_thread(ask))
+    return await asyncio.to_thread(wire.repaired_out, session, done) | {"obj_id": obj_id, "new_obj_id": done.obj_id}
+
+
+async def merge(
+    service: Service,
+    owner: str,
+    session_id: str,
+    obj_id: int,
+    other: int,
+    start: int | None = None,
+    stop: int | None = None,
+) -> Json:
+    session = await service.opened(session_id, owner)
+    done = await asyncio.wrap_future(await asyncio.to_thread(session.merge, obj_id, other, start, stop))
+    return await asyncio.to_thread(wire.repaired_out, session, done) | {"obj_id": obj_id, "removed": done.obj_id}
+
+
 async def reset(service: Service, owner: str, session_id: str) -> Json:
     session = await service.opened(session_id, owner)
     count = await asyncio.wrap_future(await asyncio.to_thread(session.reset))
@@ -115,6 +150,20 @@ async def close(service: Service, owner: str, session_id: str) -> Json:
 
 async def status(service: Service, owner: str, session_id: str) -> Json:
     return await asyncio.to_thread(service.status, await service.opened(session_id, owner))
+
+
+async def labels(service: Service, owner: str) -> Json:
+    own = await asyncio.to_thread(service.labels.listed, owner)
+    return {"labels": [asdict(label) for label in own]}
+
+
+async def put_label(service: Service, owner: str, label: str, color: str) -> Json:
+    return asdict(await asyncio.to_thread(service.labels.put, owner, label, color))
+
+
+async def drop_label(service: Service, owner: str, label: str) -> Json:
+    await asyncio.to_thread(service.labels.drop, owner, label)
+    return {"label": label, "status": "removed"}
 
 
 async def sessions(service: Service, owner: str) -> Json:

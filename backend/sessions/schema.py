@@ -86,11 +86,12 @@ CREATE UNIQUE INDEX results_of ON results (sid, seq, frame_index, obj_id);
 """
 
 _V2 = """
--- An owner's classes, and the colour that objects get with them.
+-- An owner's classes, the colour that objects get with them, and when that was given, by the server's own time.
 CREATE TABLE labels (
     owner TEXT NOT NULL,
     label TEXT NOT NULL,
     color TEXT NOT NULL,
+    at REAL NOT NULL,
     PRIMARY KEY (owner, label)
 ) WITHOUT ROWID;
 

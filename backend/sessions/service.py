@@ -23,7 +23,7 @@ from typing import BinaryIO
 import cv2
 import numpy as np
 
-from backend.domain import FrameResult, ObjectInfo, PromptAction, Video
+from backend.domain import MAX_NAME, FrameResult, ObjectInfo, PromptAction, Video
 from backend.engines.base import FrameSource
 from backend.errors import Conflict, EngineError, InvalidInput, NotFound, ServiceError, StorageUnavailable
 from backend.exports import registry as exports
@@ -42,6 +42,7 @@ from backend.sessions.bundle import changes_of, opened_bundle, video_facts, writ
 from backend.sessions.capacity import Capacity
 from backend.sessions.downloads import Downloads
 from backend.sessions.expiry import Sweeper
+from backend.sessions.labels import COLOR, Labels
 from backend.sessions.quota import check_sessions
 from backend.sessions.session import Session
 from backend.sessions.sqlite import SqliteStore
@@ -52,8 +53,6 @@ from backend.workers.pool import Pool, SlotStatus
 log = logging.getLogger(__name__)
 
 SESSION_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
-COLOR = re.compile(r"#[0-9a-fA-F]{6}")
-MAX_NAME = 100
 EXPORTS = "export-"
 """How the folders of exports begin."""
 THUMBNAIL_WIDTH = 240
@@ -98,6 +97,7 @@ class Service:
         self.library = Library(settings, self._now)
         self.downloads = Downloads(settings, self.library)
         self._store = store or SqliteStore(settings.data_dir.resolve(), self.library.source_of)
+        self.labels = Labels(self._store, self._objects_of, _wait, self._now)
         self._passing = MemoryStore()
         """Sessions of single calls, which nobody can ask for again."""
         self._clock = clock
@@ -445,7 +445,8 @@ class Service:
         if not self._restored:
             return
         used = {session.id: session.used for session in self._all()}
-        self._store.note_use(self._now(), used, lambda error: None)
+        now = self._now()
+        self._store.note_use(now, used, now - self.settings.session_retention_seconds, lambda error: None)
 
     def require_video(self) -> None:
         """Refuse what is about video where the server is for images only.
@@ -469,6 +470,8 @@ class Service:
     ) -> Future[ObjectInfo]:
         """Change an object's name, class or colour (`#rrggbb`); None keeps what is.
 
+        With a class that has a colour comes that colour, unless another is given.
+
         Raises:
             InvalidInput: an empty or overlong name, or something that is no colour.
         """
@@ -479,9 +482,18 @@ class Service:
             raise InvalidInput(f"Names and classes have {MAX_NAME} characters at most.", "invalid_name")
         if color is not None and not COLOR.fullmatch(color):
             raise InvalidInput("A colour is written #rrggbb.", "invalid_color")
-        return session.rename(
-            obj_id, name.strip() if name else None, label.strip() if label is not None else None, color
-        )
+        label = label.strip() if label is not None else None
+        if label and color is None:
+            color = self.labels.color(session.owner, label)
+        return session.rename(obj_id, name.strip() if name else None, label, color)
+
+    def _objects_of(self, owner: str) -> list[ObjectInfo]:
+        """The objects of all of an owner's sessions."""
+        out: list[ObjectInfo] = []
+        for session in self.list_sessions(owner):
+            with session.lock:
+                out += session.objects.values()
+        return out
 
     def status(self, session: Session) -> wire.Json:
         """A session's status; `queue_position` counts the propagations that are before it."""

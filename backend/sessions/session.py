@@ -7,6 +7,7 @@ Whatever is answered is stored: an operation is over once its changes are on rec
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -31,9 +32,9 @@ from backend.domain import (
     Video,
 )
 from backend.engines.base import require
-from backend.errors import InvalidInput, ServiceError
-from backend.sessions import ranges
-from backend.sessions.book import Book
+from backend.errors import EngineError, InvalidInput, ServiceError
+from backend.sessions import ranges, repair
+from backend.sessions.book import Book, Repaired
 from backend.sessions.journal import Journal, Write
 from backend.sessions.log import EditLog
 from backend.sessions.planning import PropagateRequest
@@ -46,6 +47,8 @@ from backend.sessions.signal import Signal
 from backend.sessions.store import Change, Records, RunState, SessionRow
 from backend.workers import messages as m
 from backend.workers.pool import Pool
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,13 +216,7 @@ class Session:
         The future's errors: NotFound (unknown object), Unsupported, EngineError, Conflict, and what
         keeps it from being stored: DiskFull, StorageUnavailable.
         """
-        if not prompts:
-            raise InvalidInput("Send at least one prompt.", "no_prompts")
-        ranges.check_frame(frame_index, self.video.num_frames)
-        for prompt in prompts:
-            size = (prompt.rle.height, prompt.rle.width) if isinstance(prompt, MaskPrompt) else None
-            if size and size != (self.video.height, self.video.width):
-                raise InvalidInput("The mask is not of the video's size.", "invalid_mask")
+        self._check_prompts(frame_index, prompts)
         return self._submit(Op(lambda op: self._begin_prompt(op, frame_index, prompts, obj_id)))
 
     def propagate(self, request: PropagateRequest) -> Future[Run]:
@@ -229,6 +226,15 @@ class Session:
         `nothing_to_resume`), EngineError, DiskFull, StorageUnavailable.
         """
         return self._submit(Op(lambda op: self._runner.begin(op, request), is_run=True))
+
+    def _check_prompts(self, frame_index: int, prompts: tuple[Prompt, ...]) -> None:
+        if not prompts:
+            raise InvalidInput("Send at least one prompt.", "no_prompts")
+        ranges.check_frame(frame_index, self.video.num_frames)
+        for prompt in prompts:
+            size = (prompt.rle.height, prompt.rle.width) if isinstance(prompt, MaskPrompt) else None
+            if size and size != (self.video.height, self.video.width):
+                raise InvalidInput("The mask is not of the video's size.", "invalid_mask")
 
     def undo(self) -> Future[Edit]:
         return self._submit(Op(lambda op: self._step(op, self.log.undo)))
@@ -252,6 +258,74 @@ class Session:
         first, last = ranges.check_span(start, stop, self.video.num_frames)
         make = partial(self.book.approved, obj_id, first, last, approved)
         return self._submit(Op(lambda op: self._enter(op, make)))
+
+    def split(
+        self,
+        obj_id: int,
+        frame_index: int,
+        prompts: tuple[Prompt, ...],
+        start: int | None = None,
+        stop: int | None = None,
+    ) -> Future[Repaired]:
+        """Queue a split: the part of the object that points or masks mean on a frame becomes a new object.
+
+        Args:
+            start: of the other frames on which it is split too; default: none of them.
+            stop: their last; default: with `start`, the video's.
+
+        Raises:
+            InvalidInput: prompts that mean no part, frames beyond the video or without `frame_index`.
+            Conflict: a propagation is running, or the session is closed.
+
+        The future's errors: NotFound (unknown object), InvalidInput (`nothing_to_split`), and what
+        keeps it from being stored.
+        """
+        self._check_prompts(frame_index, prompts)
+        repair.check_split(prompts)
+        alone = start is None and stop is None
+        first, last = (frame_index,) * 2 if alone else ranges.check_span(start, stop, self.video.num_frames)
+        if not first <= frame_index <= last:
+            raise InvalidInput("The frame to split on has to lie between start and stop.", "invalid_range")
+
+        def begin(op: Op) -> None:
+            results = {f: stored.result for f, stored in self.book.masks(obj_id, first, last).items()}
+
+            def work() -> Make:
+                divided = repair.split(results, frame_index, prompts)
+                return lambda: self.book.split(obj_id, frame_index, prompts, divided)
+
+            self._work_out(op, work)
+
+        return self._submit(Op(begin))
+
+    def merge(self, obj_id: int, other: int, start: int | None = None, stop: int | None = None) -> Future[Repaired]:
+        """Queue a merge: an object gets the other's masks too.
+
+        Without `start` and `stop` on all frames, and the other is gone afterwards; with them the
+        other is emptied on those frames.
+
+        Raises:
+            InvalidInput: one object, a frame beyond the video, a span that runs backward.
+            Conflict: a propagation is running, or the session is closed.
+
+        The future's errors: NotFound (unknown object), InvalidInput (`nothing_to_merge`), and what
+        keeps it from being stored.
+        """
+        whole = start is None and stop is None
+        first, last = ranges.check_span(start, stop, self.video.num_frames)
+        if obj_id == other:
+            raise InvalidInput("An object can't be merged with itself: name another one.", "same_object")
+
+        def begin(op: Op) -> None:
+            mine, theirs = self.book.masks(obj_id, first, last), self.book.masks(other, first, last)
+
+            def work() -> Make:
+                merged = repair.merge(obj_id, mine, theirs, whole)
+                return lambda: self.book.merge(obj_id, other, whole, merged)
+
+            self._work_out(op, work)
+
+        return self._submit(Op(begin))
 
     def reset(self) -> Future[int]:
         """Queue a reset; the future holds how many objects it cleared."""
@@ -432,6 +506,28 @@ class Session:
             self._queue.release(op, values[0] if error is None else None, error)
 
         self._journal.enter(changes, done)
+
+    def _work_out(self, op: Op, work: Callable[[], Make]) -> None:
+        """End an operation with what takes long to work out: on a thread of its own, and without the lock."""
+
+        def run() -> None:
+            make: Make | None = None
+            failure: Exception = EngineError("The server made a mistake with this; it is in its log.", "internal_error")
+            try:
+                make = work()
+            except ServiceError as error:
+                failure = error
+            except Exception:
+                log.exception("a change of a session could not be worked out")
+            with self.lock:
+                if self._queue.current is not op:
+                    return
+                if make is None:
+                    self._queue.release(op, error=failure)
+                else:
+                    self._enter(op, make, lambda _: self._seat.forget())
+
+        threading.Thread(target=run, name="repair", daemon=True).start()
 
     def _step(self, op: Op, step: Callable[[], tuple[Edit, Sequence[Change]]]) -> None:
         def then(edit: Edit) -> None:

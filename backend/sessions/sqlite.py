@@ -19,6 +19,7 @@ from pathlib import Path
 
 from backend.domain import Edit, ObjectInfo, ObjectResult, Rle
 from backend.errors import DiskFull, NotFound, ServiceError, StorageUnavailable
+from backend.owners import VISITORS
 from backend.sessions.codec import action_in, action_out, legs_in, legs_out, video_in, video_out
 from backend.sessions.schema import migrate
 from backend.sessions.store import (
@@ -144,6 +145,10 @@ class SqliteStore:
             str(i): _int(stored) for i, stored in self.read("SELECT id, stored FROM sessions WHERE owner = ?", owner)
         }
 
+    def labels(self, owner: str) -> dict[str, str]:
+        rows = self.read("SELECT label, color FROM labels WHERE owner = ?", owner)
+        return {str(label): str(color) for label, color in rows}
+
     def read(self, query: str, about: str) -> list[tuple[object, ...]]:
         """All rows of a query about one session, or one owner.
 
@@ -189,10 +194,27 @@ class SqliteStore:
 
         self._jobs.put(_Job(work, on_stored))
 
-    def note_use(self, clock: float, used: Mapping[str, float], on_stored: OnStored) -> None:
+    def put_label(self, owner: str, label: str, color: str, clock: float, on_stored: OnStored) -> None:
+        def work(database: sqlite3.Connection) -> None:
+            database.execute("INSERT OR REPLACE INTO labels VALUES (?, ?, ?, ?)", (owner, label, color, clock))
+
+        self._jobs.put(_Job(work, on_stored))
+
+    def drop_label(self, owner: str, label: str, on_stored: OnStored) -> None:
+        def work(database: sqlite3.Connection) -> None:
+            database.execute("DELETE FROM labels WHERE owner = ? AND label = ?", (owner, label))
+
+        self._jobs.put(_Job(work, on_stored))
+
+    def note_use(self, clock: float, used: Mapping[str, float], forget: float, on_stored: OnStored) -> None:
         def work(database: sqlite3.Connection) -> None:
             database.execute("UPDATE server SET clock = ?", (clock,))
             database.executemany("UPDATE sessions SET used = ? WHERE id = ?", [(at, i) for i, at in used.items()])
+            # A login or key comes back; a browser's cookie that has no session may be nobody's any more.
+            database.execute(
+                "DELETE FROM labels WHERE at < ? AND owner GLOB ? AND owner NOT IN (SELECT owner FROM sessions)",
+                (forget, VISITORS),
+            )
             database.execute("PRAGMA incremental_vacuum")
 
         self._jobs.put(_Job(work, on_stored))

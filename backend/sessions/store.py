@@ -339,6 +339,16 @@ class Store(Protocol):
         """
         ...
 
+    def labels(self, owner: str) -> Mapping[str, str]:
+        """The colours of an owner's classes.
+
+        Raises:
+            StorageUnavailable: they can't be read.
+        """
+        ...
+
+    def put_label(self, owner: str, label: str, color: str, clock: float, on_stored: OnStored) -> None: ...
+    def drop_label(self, owner: str, label: str, on_stored: OnStored) -> None: ...
     def create(self, row: SessionRow, on_stored: OnStored, changes: Sequence[Change] = ()) -> None: ...
     def write(self, session_id: str, changes: Sequence[Change], on_stored: OnStored) -> None: ...
     def delete(self, session_id: str, on_stored: OnStored) -> None: ...
@@ -348,8 +358,11 @@ class Store(Protocol):
         """The server's own time when the store was last told of it, in seconds; known with its sessions."""
         ...
 
-    def note_use(self, clock: float, used: Mapping[str, float], on_stored: OnStored) -> None:
-        """Write down the server's own time, and when sessions were last used."""
+    def note_use(self, clock: float, used: Mapping[str, float], forget: float, on_stored: OnStored) -> None:
+        """Write down the server's own time, and when sessions were last used.
+
+        `forget`: classes of visitors that were given before that time, and who have no session, are deleted.
+        """
         ...
 
     def close(self) -> None: ...
@@ -369,6 +382,15 @@ class MemoryStore:
     def sizes(self, owner: str) -> Mapping[str, int]:
         return {}
 
+    def labels(self, owner: str) -> Mapping[str, str]:
+        return {}
+
+    def put_label(self, owner: str, label: str, color: str, clock: float, on_stored: OnStored) -> None:
+        on_stored(None)
+
+    def drop_label(self, owner: str, label: str, on_stored: OnStored) -> None:
+        on_stored(None)
+
     def create(self, row: SessionRow, on_stored: OnStored, changes: Sequence[Change] = ()) -> None:
         on_stored(None)
 
@@ -378,7 +400,7 @@ class MemoryStore:
     def delete(self, session_id: str, on_stored: OnStored) -> None:
         on_stored(None)
 
-    def note_use(self, clock: float, used: Mapping[str, float], on_stored: OnStored) -> None:
+    def note_use(self, clock: float, used: Mapping[str, float], forget: float, on_stored: OnStored) -> None:
         on_stored(None)
 
     def close(self) -> None:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from backend.domain import (
+    Action,
     ApproveAction,
     Box,
     Edit,
@@ -29,10 +30,12 @@ from backend.domain import (
 )
 from backend.errors import InvalidInput
 from backend.masks import parse
+from backend.sessions.book import Repaired
 from backend.sessions.problems import find, tracked
 from backend.sessions.results import to_ranges
 from backend.sessions.run import Run
 from backend.sessions.session import PromptOutcome, Session
+from backend.sessions.stretches import frames_of
 
 Json = dict[str, Any]
 
@@ -179,10 +182,9 @@ def _object_status(session: Session, info: ObjectInfo) -> Json:
     versions = session.results.versions(info.id)
     marks: dict[int, list[str]] = {}
     for edit in session.log.active:
-        action = edit.action
-        if isinstance(action, PromptAction) and info.id in action.obj_ids:
-            marks.setdefault(action.frame_index, [])
-            marks[action.frame_index] += [k for k in map(_kind, action.prompts) if k not in marks[action.frame_index]]
+        for frame_index, kind in _words_about(edit.action, info.id):
+            if kind not in marks.setdefault(frame_index, []):
+                marks[frame_index].append(kind)
     scores = [v.result.score for v in versions.values() if v.result.box]
     return {
         **info_out(info),
@@ -193,6 +195,18 @@ def _object_status(session: Session, info: ObjectInfo) -> Json:
         "prompts": [{"frame_index": f, "kinds": kinds} for f, kinds in sorted(marks.items())],
         "score": round(sum(scores) / len(scores), 4) if scores else 0.0,
     }
+
+
+def _words_about(action: Action, obj_id: int) -> Iterator[tuple[int, str]]:
+    """The frames on which an edit says what an object's mask is, and with what."""
+    match action:
+        case PromptAction(frame_index, prompts, _, obj_ids) if obj_id in obj_ids:
+            yield from ((frame_index, _kind(p)) for p in prompts)
+        case SplitAction(one, new, frame_index, prompts) if obj_id in (one, new):
+            yield from ((frame_index, _kind(p)) for p in prompts)
+        case MergeAction(one, prompted=prompted) if obj_id == one:
+            # Of whatever kind what the other object had there was: now it is a mask.
+            yield from ((frame_index, "mask") for frame_index in frames_of(prompted))
 
 
 def run_out(run: Run) -> Json:
@@ -336,6 +350,13 @@ def stepped_out(session: Session, obj_ids: Iterable[int] | None = None) -> Json:
             "status": session.status,
             "obj_ids": list(session.objects) if obj_ids is None else list(obj_ids),
         }
+
+
+def repaired_out(session: Session, done: Repaired) -> Json:
+    """The state after a split or a merge, the frames that it wrote, and all objects that there are."""
+    with session.lock:
+        objects = [info_out(info) for info in session.objects.values()]
+        return stepped_out(session) | {"frames": stretches_out(done.frames), "objects": objects}
 
 
 def listed_out(session: Session, disk_bytes: int = 0) -> Json:

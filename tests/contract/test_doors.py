@@ -15,26 +15,27 @@ import pytest
 import websockets
 from websockets.sync.client import connect
 
+SECOND_CLICK = {"type": "point", "points": [[0.8, 0.2]], "point_labels": [1]}
 SCENARIO: list[tuple[str, dict[str, Any]]] = [
     ("prompt", {"frame_index": 2, "prompts": [{"type": "point", "points": [[0.3, 0.5]], "point_labels": [1]}]}),
     ("prompt", {"frame_index": 2, "prompts": [{"type": "text", "text": "things"}]}),
     ("prompt", {"frame_index": 4, "prompts": [{"type": "box", "box": [0.5, 0.2, 0.3, 0.4]}]}),
     ("propagate", {"direction": "both"}),
-    (
-        "prompt",
-        {"frame_index": 6, "obj_id": 1, "prompts": [{"type": "point", "points": [[0.8, 0.2]], "point_labels": [1]}]},
-    ),
+    ("prompt", {"frame_index": 6, "obj_id": 1, "prompts": [SECOND_CLICK]}),
     ("propagate", {"direction": "forward", "start_frame_index": 6, "obj_ids": [1], "max_frames": 3}),
     ("undo", {}),
     ("undo", {}),
     ("redo", {}),
     ("approve", {"obj_id": 1, "start": 3, "stop": 5}),
     ("approve", {"obj_id": 1, "start": 4, "approved": False}),
+    ("split", {"obj_id": 1, "frame_index": 6, "start": 5, "prompts": [SECOND_CLICK]}),
+    ("merge", {"obj_id": 3, "other_obj_id": 4, "start": 2, "stop": 6}),
+    ("merge", {"obj_id": 3, "other_obj_id": 4}),
     ("remove", {"obj_id": 2}),
     ("propagate", {"direction": "backward", "end_frame_index": 1}),
 ]
 
-OBJECT_ROUTES = {"approve": "/approve"}
+OBJECT_ROUTES = {"approve": "/approve", "split": "/split_object", "merge": "/merge_objects"}
 """What is done to an object, by its name in REST, and its endpoint of Gradio's."""
 
 Door = Callable[[str, str], list[Any]]
@@ -62,7 +63,8 @@ def by_rest(server: str, session_id: str, socket: bool = False) -> list[Any]:
                 )
                 out.append(frames_only(frames))
             elif name in OBJECT_ROUTES:
-                sent = {k: v for k, v in body.items() if k != "obj_id"}
+                # The object is in the address; a merge names the other one.
+                sent = {k.removeprefix("other_"): v for k, v in body.items() if k != "obj_id"}
                 out.append(shown(http.post(f"/object/{body['obj_id']}/{name}", json=sent).raise_for_status().json()))
             elif name == "remove":
                 out.append(http.delete(f"/object/{body['obj_id']}").json()["status"])
@@ -215,6 +217,7 @@ def test_gradio_s_endpoints_are_typed(server: str):
     info = httpx.get(f"{server}/gradio_api/info").json()["named_endpoints"]
     names = {
         *("/start_session", "/add_prompt", "/propagate", "/cancel", "/undo", "/redo", "/remove_object", "/approve"),
+        *("/split_object", "/merge_objects"),
         *("/reset_session", "/close_session", "/session_status", "/list_sessions", "/export", "/segment_image"),
     }
     assert names <= set(info)

@@ -111,6 +111,8 @@ ROUTES: dict[str, Callable[[httpx.Client], httpx.Response]] = {
     "redo": lambda c: c.post("/redo"),
     "rename": lambda c: c.patch("/object/1", json={"name": "mine"}),
     "approve": lambda c: c.post("/object/1/approve"),
+    "split": lambda c: c.post("/object/1/split", json=PROMPT),
+    "merge": lambda c: c.post("/object/1/merge", json={"obj_id": 2}),
     "remove": lambda c: c.delete("/object/1"),
     "reset": lambda c: c.post("/reset"),
     "close": lambda c: c.request("DELETE", ""),
@@ -132,6 +134,25 @@ def test_to_others_a_session_s_routes_answer_as_if_it_did_not_exist(two: Two, se
     assert web.get(f"{url}/status", headers=two.one).json()["objects"][0]["id"] == 1
     listed = web.get(f"{two.address}/api/v1/video/sessions", headers=two.other).json()
     assert listed == {"sessions": [], "total_sessions": 0}
+
+
+def test_to_others_its_classes_do_not_exist(two: Two, session_id: str):
+    url = f"{two.address}/api/v1/video/labels"
+    named = web.patch(
+        f"{two.address}/api/v1/video/session/{session_id}/object/1", json={"label": "mine"}, headers=two.one
+    )
+    assert named.status_code == 200
+    assert web.put(url, json={"label": "a/b ✓", "color": "#102030"}, headers=two.one).json()["objects"] == 0
+    own = web.get(url, headers=two.one).json()["labels"]
+    assert [(each["label"], each["objects"]) for each in own] == [("mine", 1), ("a/b ✓", 0)]
+    assert web.get(url, headers=two.other).json() == {"labels": []}
+    for address, who, status in (
+        ("a%2Fb%20%E2%9C%93", two.other, 404),
+        ("a%2Fb%20%E2%9C%93", two.one, 200),
+        ("a%2Fb%20%E2%9C%93", two.one, 404),
+        ("mine", two.one, 409),
+    ):
+        assert web.delete(f"{url}/{address}", headers=who).status_code == status
 
 
 @pytest.mark.parametrize("kind", ["propagate", "follow"])

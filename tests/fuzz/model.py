@@ -21,7 +21,7 @@ Masks = dict[tuple[int, int], str]
 class Entry:
     """An edit and what it did: masks it wrote, objects it brought, removed or named."""
 
-    kind: Literal["prompt", "propagate", "remove", "rename", "reset", "approve"]
+    kind: Literal["prompt", "propagate", "remove", "rename", "reset", "approve", "split", "merge"]
     masks: Masks = field(default_factory=dict)
     born: tuple[int, ...] = ()
     touched: tuple[int, ...] = ()
@@ -30,6 +30,10 @@ class Entry:
     approved: tuple[tuple[int, int], ...] = ()
     """(frame, object) pairs that it approved, or took the approval of."""
     takes_back: bool = False
+    words: frozenset[tuple[int, int]] = frozenset()
+    """Of its masks, by (frame, object), those that are a person's word."""
+    outdated: frozenset[tuple[int, int]] = frozenset()
+    """Of those that a merge wrote, the ones that were made of stale masks."""
 
 
 @dataclass
@@ -68,7 +72,7 @@ class Model:
         approved: set[tuple[int, int]] = set()
         for number, entry in enumerate(self.done):
             objects |= {i: f"Object {i}" for i in entry.born}
-            if entry.kind == "remove":
+            if entry.kind == "remove" or (entry.kind == "merge" and entry.gone):
                 del objects[entry.gone]
             elif entry.kind == "reset":
                 objects.clear()
@@ -77,14 +81,17 @@ class Model:
             masks |= entry.masks
             by |= dict.fromkeys(entry.masks, number)
             prompt_of |= dict.fromkeys(entry.touched, number)
-            if entry.kind == "approve":
+            if entry.kind == "merge":
+                approved = approved - entry.masks.keys() | set(entry.approved)
+            elif entry.kind == "approve":
                 approved = approved - set(entry.approved) if entry.takes_back else approved | set(entry.approved)
-            elif entry.kind == "prompt":
+            elif entry.kind in ("prompt", "split"):
                 approved -= entry.masks.keys()
         here = {key for key in masks if key[1] in objects}
-        prompted = {key for key in here if self.done[by[key]].kind == "prompt"}
+        prompted = {key for key in here if key in self.done[by[key]].words}
         approved &= here
-        stale = {key for key in here - prompted - approved if by[key] < prompt_of.get(key[1], -1)}
+        old = {key for key in here if by[key] < prompt_of.get(key[1], -1) or key in self.done[by[key]].outdated}
+        stale = old - prompted - approved
         return Seen(dict(sorted(objects.items())), {k: masks[k] for k in sorted(here)}, prompted, stale, approved)
 
     def approval(self, obj_id: int, start: int | None, stop: int | None, approved: bool) -> Entry | None:
@@ -94,6 +101,57 @@ class Model:
         mine = {key for key in seen.masks if key[1] == obj_id and first <= key[0] <= last}
         changed = mine - seen.approved if approved else mine & seen.approved
         return Entry("approve", approved=tuple(sorted(changed)), takes_back=not approved) if changed else None
+
+    def splitting(self, obj_id: int, frame: int, drawn: BoolMask) -> Entry | None:
+        """A split on one frame, by a mask; None: there is nothing to split."""
+        key, new = (frame, obj_id), (frame, self.next_id)
+        masks = self.see().masks
+        if key not in masks:
+            return None
+        whole = mask_of(masks[key])
+        part, rest = whole & drawn, whole & ~drawn
+        if not part.any() or not rest.any():
+            return None
+        wrote = {key: encode(rest).counts, new: encode(part).counts}
+        return Entry("split", wrote, (new[1],), (obj_id, new[1]), words=frozenset(wrote))
+
+    def merging(self, obj_id: int, other: int, span: tuple[int, int] | None) -> Entry | None:
+        """A merge; None: the other has nothing to give there."""
+        seen = self.see()
+        first, last = span or (0, FRAMES - 1)
+        wrote: Masks = {}
+        words, outdated, approved = set(), set(), set()
+        for frame in range(first, last + 1):
+            mine, theirs = (frame, obj_id), (frame, other)
+            if theirs not in seen.masks:
+                continue
+            given = mask_of(seen.masks[theirs])
+            had = mask_of(seen.masks[mine]) if mine in seen.masks else None
+            here: Masks = {}
+            if (had is None and (given.any() or span is None)) or (had is not None and (given & ~had).any()):
+                here[mine] = encode(given if had is None else given | had).counts
+            if span and given.any():
+                here[theirs] = encode(np.zeros_like(given)).counts
+            wrote |= here
+            parts = {key for key in (mine, theirs) if key in seen.masks}
+            if parts & seen.prompted:
+                words |= here.keys()
+            if parts & seen.stale:
+                outdated |= here.keys()
+            there = {key for key in parts if mask_of(seen.masks[key]).any()}
+            if here and there and there <= seen.approved:
+                approved.add(mine)
+        if span and not wrote:
+            return None
+        gone = 0 if span else other
+        return Entry(
+            "merge",
+            wrote,
+            gone=gone,
+            approved=tuple(approved),
+            words=frozenset(words),
+            outdated=frozenset(outdated),
+        )
 
     def run(
         self, direction: str, start: int | None, most: int | None, chosen: Iterable[int] | None

@@ -31,6 +31,9 @@ BODIES = (
     schema.PropagateBody,
     schema.ObjectBody,
     schema.ApproveBody,
+    schema.LabelBody,
+    schema.SplitBody,
+    schema.MergeBody,
     schema.ImageBody,
     schema.BatchBody,
     schema.FeaturesBody,
@@ -51,6 +54,9 @@ FITTING: list[tuple[type[schema.Body], dict[str, Any]]] = [
     (schema.PropagateBody, {"end_frame_index": 5}),
     (schema.ObjectBody, {"name": "a", "label": "b", "color": "#112233"}),
     (schema.ApproveBody, {"start": 0, "stop": 3, "approved": False}),
+    (schema.SplitBody, {"frame_index": 3, "prompts": [PROMPTS[1], PROMPTS[3]], "start": 0, "stop": 3}),
+    (schema.LabelBody, {"label": "dog", "color": "#112233"}),
+    (schema.MergeBody, {"obj_id": 2, "start": 0}),
     (schema.ImageBody, {"image": IMAGE, "prompts": PROMPTS[:2], "confidence_threshold": 0.5}),
     (schema.BatchBody, {"images": [{"id": 1, "image": IMAGE, "prompts": PROMPTS[1:]}], "max_concurrent": 2}),
     (schema.FeaturesBody, {"image": IMAGE, "text_prompts": ["a", "b"], "confidence_threshold": None}),
@@ -110,7 +116,7 @@ def check_body(body: type[schema.Body], value: Any) -> bool:
     assert body.model_validate(made.model_dump()) == made
     if isinstance(made, schema.PropagateBody):
         check_range(made.request())
-    if isinstance(made, schema.PromptBody):
+    if isinstance(made, schema.PromptBody | schema.SplitBody):
         check_prompts([p.model_dump() for p in made.prompts])
     if isinstance(made, schema.StartBody) and made.fps is not None:
         check_rate(made.fps)

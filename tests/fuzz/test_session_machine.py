@@ -24,7 +24,7 @@ from hypothesis.stateful import (
 
 from backend.domain import Box, FrameResult, MaskPrompt, Points, Prompt
 from backend.errors import Conflict, InvalidInput, NotFound
-from backend.masks import encode
+from backend.masks import decode, encode
 from backend.sessions import wire
 from backend.sessions.planning import PropagateRequest
 from backend.sessions.results import to_ranges
@@ -33,7 +33,7 @@ from backend.sessions.service import LOCAL_OWNER as ME
 from backend.sessions.service import Service
 from backend.workers.pool import Pool
 from tests.conftest import make_settings
-from tests.fuzz.model import FRAMES, HEIGHT, WIDTH, Entry, Masks, Model
+from tests.fuzz.model import FRAMES, HEIGHT, WIDTH, Entry, Masks, Model, mask_of
 from tests.report import record
 
 frames = st.integers(0, FRAMES - 1)
@@ -109,7 +109,7 @@ class SessionMachine(RuleBasedStateMachine):
         assert [o.obj_id for o in found.objects] == ids
         masks = {(frame, o.obj_id): o.rle.counts for o in found.objects}
         born = tuple(ids) if obj_id is None else ()
-        self.model.do(Entry("prompt", masks, born, tuple(ids)))
+        self.model.do(Entry("prompt", masks, born, tuple(ids), words=frozenset(masks)))
 
     @rule(frame=frames, click=clicks)
     def click_something_new(self, frame: int, click: Points) -> None:
@@ -265,8 +265,53 @@ class SessionMachine(RuleBasedStateMachine):
         expected = to_ranges(f for f, i in self.model.see().approved if i == obj_id)
         assert [list(pair) for pair in all_of_it] == expected
 
-    @rule()
-    def reset(self) -> None:
+    @rule(frame=frames, prompt=strokes, data=st.data())
+    def split_off_a_stroke(self, frame: int, prompt: MaskPrompt, data: st.DataObject) -> None:
+        obj_id = self._an_object(data)
+        if obj_id is None or prompt.mode == "subtract":
+            with pytest.raises((NotFound, InvalidInput)):
+                done(self.session.split(obj_id or 1, frame, (prompt,)))
+            return
+        self._split(obj_id, frame, prompt)
+
+    @rule(data=st.data())
+    def split_in_the_middle(self, data: st.DataObject) -> None:
+        there = [key for key, counts in self.model.see().masks.items() if mask_of(counts).any()]
+        if there:
+            frame, obj_id = data.draw(st.sampled_from(there))
+            rows = np.flatnonzero(mask_of(self.model.see().masks[frame, obj_id]).any(axis=1))
+            self._split(obj_id, frame, stroke(0, int(rows[len(rows) // 2]), "replace"))
+
+    def _split(self, obj_id: int, frame: int, prompt: MaskPrompt) -> None:
+        entry = self.model.splitting(obj_id, frame, decode(prompt.rle))
+        if entry is None:
+            with pytest.raises(InvalidInput) as caught:
+                done(self.session.split(obj_id, frame, (prompt,)))
+            assert caught.value.code == "nothing_to_split"
+            return
+        assert done(self.session.split(obj_id, frame, (prompt,))).obj_id == self.model.next_id
+        self.model.do(entry)
+
+    @rule(start=frames, count=st.none() | st.integers(1, FRAMES), data=st.data())
+    def merge(self, start: int, count: int | None, data: st.DataObject) -> None:
+        one, other = self._an_object(data), self._an_object(data)
+        if one is None or other is None or one == other:
+            return
+        span = (start, min(start + count, FRAMES) - 1) if count else None
+        entry = self.model.merging(one, other, span)
+        if entry is None:
+            with pytest.raises(InvalidInput) as caught:
+                done(self.session.merge(one, other, *(span or ())))
+            assert caught.value.code == "nothing_to_merge"
+            return
+        assert done(self.session.merge(one, other, *(span or ()))).obj_id == (None if span else other)
+        self.model.do(entry)
+
+    @rule(really=st.sampled_from([False, False, True]))
+    def reset(self, really: bool) -> None:
+        if not really:
+            # What lies deep is found in sessions that go on for a while.
+            return
         assert done(self.session.reset()) == len(self.model.see().objects)
         self.model.do(Entry("reset"))
 

@@ -42,6 +42,8 @@ def session(service: Service, clip: Path) -> Session:
     done(session.rename(1, "Größe <b>", "toy", "#123456"))
     done(session.approve(1, 3, 7, True))
     prompt(session, 5, OTHER, obj_id=1)
+    done(session.split(1, 5, (OTHER,), 4, 9))
+    done(session.merge(1, 2, 0, 2))
     done(session.remove(2))
     done(session.undo())
     return session
@@ -118,6 +120,12 @@ WRONG = {
     "an approval backward": put("edits", 4, "action", "frames", value=[[7, 9], [3, 4]]),
     "an approval of no frames": put("edits", 4, "action", "frames", 0, value=[3]),
     "an approval that is no yes or no": put("edits", 4, "action", "approved", value="yes"),
+    "a split on a frame beyond the end": put("edits", 6, "action", "frame_index", value=99),
+    "a split that was drawn at another size": put(
+        "edits", 6, "action", "prompts", 0, value={"type": "mask", "counts": "01", "size": [1, 1], "mode": "add"}
+    ),
+    "a merge beyond the end": put("edits", 7, "action", "frames", value=[[3, 12]]),
+    "a merge of what is no object": put("edits", 7, "action", "other", value="2"),
     "a time without a zone": put("edits", 0, "at", value="2026-01-01T00:00:00"),
     "no time": put("edits", 0, "at", value="yesterday"),
     "a number too large": put("edits", 0, "seq", value=2**80),

@@ -77,6 +77,10 @@ def test_all_of_a_session_is_there_again(begin, clip):
     assert done(session.approve(1, 4, 8, True)) == ((4, 8),)
     assert done(session.approve(1, 6, 6, False)) == ((4, 5), (7, 8))
     done(session.remove(3))
+    stroke[5:] = False
+    part = done(session.split(1, 3, (MaskPrompt(encode(stroke)),), 2, 9)).obj_id
+    done(session.merge(part, 2, 0, 0))
+    done(session.merge(1, part))
     prompt(session, 5, OTHER, obj_id=1)
     done(session.undo())
     before = everything(session)
@@ -88,7 +92,7 @@ def test_all_of_a_session_is_there_again(begin, clip):
     # And it goes on as the old one would have: the redo is there, and ids go on.
     done(again.redo())
     assert again.log.can_redo is False
-    assert prompt(again).objects[0].obj_id == max(before["status"]["current_objects"]) + 1
+    assert prompt(again).objects[0].obj_id == part + 1
     done(again.reset())
     for _ in range(3):
         done(again.undo())
