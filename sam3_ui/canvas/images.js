@@ -1,7 +1,7 @@
 // The set of images that the Images tab works on. Each is a session of its own on the server; the page
 // only keeps the list of their ids, so a reload finds it again.
 
-import { patiently } from "./patience.js";
+import { isFull, patiently } from "./patience.js";
 
 const KEPT = "sam3.images";
 const IMAGE = ["jpg", "jpeg", "png", "webp", "bmp"];
@@ -21,6 +21,7 @@ const blank = { sid: null, phase: "waiting", share: 0, note: "", objects: null, 
 export function createImages(app) {
   const { api, store, state } = app;
   const files = new Map(); // key → File, until it is on the server
+  const uploads = new Map(); // key → video_id, of one that is there but has no session yet
   let keys = 0;
   let sending = null; // AbortController of the uploads under way
   let aimed = null; // key of the image that is on its way to the screen
@@ -93,6 +94,7 @@ export function createImages(app) {
     const { signal } = sending;
     for (let item; (item = !signal.aborted && state.images.find((i) => i.phase === "waiting")); ) await send(item, signal);
     if (sending?.signal === signal) sending = null;
+    if (sending) return; // stopped, and others were added since
     store.set({ waitingFor: null });
     // None could be opened: the strip says why.
     if (state.view === "loading" && state.sid === null && aimed === null) store.set({ view: "empty", upload: null });
@@ -107,7 +109,7 @@ export function createImages(app) {
     };
     change(key, { phase: "sending", share: 0, note: "" });
     try {
-      const { video_id: video, video_info: info } = await patiently(() => {
+      const video = uploads.get(key) ?? (await patiently(() => {
         const upload = api.upload(file, (loaded, total) => {
           const share = Math.floor((10 * loaded) / total) / 10; // in steps, so that the strip is not drawn for every packet
           if (find(key) && find(key).share !== share) change(key, { share });
@@ -115,30 +117,45 @@ export function createImages(app) {
         });
         signal.addEventListener("abort", upload.abort, { once: true });
         return upload.done.finally(() => signal.removeEventListener("abort", upload.abort));
-      }, rules);
-      if (info.kind !== "image") throw new Error("It moves. Open it on the Video tab.");
+      }, rules).then(stillOf));
+      uploads.set(key, video);
       show("opening", file.size);
       const { session_id: sid } = await patiently(() => api.start({ video_id: video }), rules);
       if (!find(key)) return void api.close(sid).catch(() => undefined); // taken out meanwhile
-      files.delete(key);
+      forget(key);
       change(key, { sid, phase: "ready", objects: 0 });
       if (state.tab === "images" && state.sid === null && aimed === null) await display(key);
     } catch (error) {
-      if (!signal.aborted && find(key)) change(key, { phase: "failed", note: error.message });
+      if (signal.aborted) return;
+      if (!isFull(error)) uploads.delete(key);
+      // Where nothing more may be kept, the others need not be sent to hear the same.
+      const over = (i) => i.key === key || (isFull(error) && i.phase === "waiting");
+      store.set({ images: state.images.map((i) => (over(i) ? { ...i, phase: "failed", note: error.message } : i)) });
     }
+  }
+
+  function stillOf({ video_id: video, video_info: info }) {
+    if (info.kind !== "image") throw new Error("It moves. Open it on the Video tab.");
+    return video;
+  }
+
+  function forget(key) {
+    files.delete(key);
+    uploads.delete(key);
   }
 
   /** Give up what has not been sent yet. */
   function stop() {
     sending?.abort(new DOMException("Stopped.", "AbortError"));
     sending = null;
-    for (const { key } of state.images.filter((i) => i.sid === null)) files.delete(key);
+    for (const { key } of state.images.filter((i) => i.sid === null)) forget(key);
     store.set({ images: state.images.filter((i) => i.sid !== null) });
   }
 
-  function retry(key) {
-    if (!files.has(key)) return;
-    change(key, { phase: "waiting", note: "" });
+  /** Send one that failed again, or all of them. */
+  function retry(key = null) {
+    const again = (i) => i.phase === "failed" && files.has(i.key) && (key === null || i.key === key);
+    store.set({ images: state.images.map((i) => (again(i) ? { ...i, phase: "waiting", note: "" } : i)) });
     pump();
   }
 
@@ -184,7 +201,7 @@ export function createImages(app) {
   // --- what happens to them
 
   function drop(key) {
-    files.delete(key);
+    forget(key);
     store.set({ images: state.images.filter((i) => i.key !== key) });
   }
 
@@ -223,7 +240,7 @@ export function createImages(app) {
     try {
       const status = await api.status(sid);
       const now = bySid(sid);
-      if (now) change(now.key, { objects: status.objects.length, looked: true, version: `${Date.now()}` });
+      if (now) change(now.key, { objects: status.objects.length, looked: now.looked || status.can_undo, version: `${Date.now()}` });
     } catch {
       // The next look at it tells.
     }
@@ -234,7 +251,7 @@ export function createImages(app) {
     if (!still) return;
     const version = `${state.sid}:${state.edits.length}:${state.edits.filter((e) => e.undone).length}`;
     const item = bySid(state.sid);
-    const now = { objects: state.objects.length, looked: state.edits.some((e) => !e.undone), version: state.edits.length ? version : (item?.version ?? "") };
+    const now = { objects: state.objects.length, looked: state.edits.some((e) => !e.undone) || Object.keys(item?.finds ?? {}).length > 0, version: state.edits.length ? version : (item?.version ?? "") };
     if (!item) store.set({ images: [...state.images, { ...blank, key: ++keys, sid: state.sid, name: state.info.name, phase: "ready", ...now }] });
     else if (Object.entries(now).some(([k, v]) => item[k] !== v)) change(item.key, now);
     if (aimed === null) store.set({ imageAt: bySid(state.sid)?.key ?? null });
@@ -249,6 +266,7 @@ export function createImages(app) {
     stop,
     sending: () => sending !== null,
     retry,
+    retriable: (key) => files.has(key),
     find,
     bySid,
     current,

@@ -15,6 +15,7 @@ export function mountImageStrip(app) {
     if (i.phase === "waiting") return [icon("clock", "s"), "waiting to be sent"];
     if (i.phase === "sending") return ['<span class="spin"></span>', "on its way"];
     if (i.working) return ['<span class="spin"></span>', "being worked on"];
+    if (i.trouble) return [icon("warn", "s"), i.trouble];
     if (i.objects) return [`${icon("check", "s")}<span class="mono">${i.objects}</span>`, count(i.objects, "object")];
     return i.looked ? [icon("minus", "s"), "nothing in it"] : ["", "no masks yet"];
   }
@@ -107,7 +108,7 @@ export function mountImageStrip(app) {
       return app.popover.open(button, [
         { label: item.note, icon: "warn", disabled: true, run: () => undefined },
         null,
-        { label: "Try again", icon: "reset", run: () => app.images.retry(item.key) },
+        { label: "Try again", icon: "reset", disabled: !app.images.retriable(item.key), run: () => app.images.retry(item.key) },
         { label: "Take it out", icon: "x", run: () => app.images.remove(item.key) },
       ]);
     },
@@ -127,9 +128,11 @@ export function mountImageStrip(app) {
     setMenu(button) {
       const n = app.images.ready().length;
       const here = app.images.current();
+      const failed = state.images.filter((i) => i.phase === "failed").length;
       app.popover.open(button, [
         { label: "Add images", icon: "plus", run: () => actions.choose() },
         { label: "Add a folder", icon: "folder", run: () => parts.folder.click() },
+        ...(failed ? [{ label: `Try the ${failed} that failed again`, icon: "reset", run: () => app.images.retry() }] : []),
         { label: "Take this image out", icon: "x", disabled: !here, run: () => app.images.remove(here.key) },
         null,
         { label: "Start a new set", icon: "reset", run: () => startNew() },

@@ -3,6 +3,9 @@
 const FULL = new Set(["session_quota", "storage_quota"]); // waiting does not help: something has to be closed
 const TRIES = 3; // of a request that breaks off while the server answers others
 
+/** Whether an error says that nothing more may be kept. */
+export const isFull = (error) => FULL.has(error.code);
+
 /**
  * Make a call until it goes through or can't.
  * `call()`: a promise; `signal`: ends the waiting; `health()`: whether the server answers at all;
@@ -16,7 +19,7 @@ export async function patiently(call, { signal, health, onWait = () => undefined
     } catch (error) {
       if (signal.aborted) throw error;
       let seconds = 3;
-      if (error.status === 429 && !FULL.has(error.code)) seconds = Math.min(60, Math.max(1, error.retryAfter || 5));
+      if (error.status === 429 && !isFull(error)) seconds = Math.min(60, Math.max(1, error.retryAfter || 5));
       else if (error.code !== "offline") throw error;
       else if (await answers(health)) {
         if (++broken === TRIES) throw error;

@@ -79,7 +79,7 @@ export function mountSessions(app) {
       : `<span class="acts"><button class="btn" data-do="openSession" data-id="${id}" data-key="open${id}">${here ? "Go on" : "Open"}</button><a class="ib" download href="${esc(api.exportUrl(s.session_id, "session"))}" title="Download it as a file, to go on elsewhere" aria-label="Download ${name} as a file">${icon("down", "s")}</a><button class="ib" data-do="askClose" data-id="${id}" data-key="ask${id}" title="Close: delete it from the server" aria-label="Close ${name}">${icon("trash", "s")}</button></span>`;
     return `<li class="srow ${here ? "here" : ""} ${fresh.has(s.session_id) ? "fresh" : ""}" data-key="s${id}" data-id="${id}">
       <button class="sthumb" data-do="openSession" data-id="${id}" tabindex="-1" aria-hidden="true"><img src="${esc(api.thumbnailUrl(s.session_id, s.changed_at))}" alt="" loading="lazy" decoding="async">${icon(isStill(s) ? "img" : "film", "s")}</button>
-      <span class="swho"><span class="b clip" title="${name}">${name}</span><small>${what}</small></span>
+      <span class="swho"><span class="b clip" title="${name}">${name}</span><small>${what}${s.memory_mb ? `<span class="narrow"> · ${megabytes(s.memory_mb)} memory</span>` : ""}</small></span>
       <span class="show">${standing(s)}</span>
       <span class="scost"><span class="mono" title="Engine memory it holds now">${s.memory_mb ? megabytes(s.memory_mb) : "–"}</span><small title="Its masks, and its video where that is its own">${s.disk_mb === undefined ? "" : `${megabytes(s.disk_mb)} disk`}</small></span>
       <span class="swhen"><span>${ago(s.changed_at ?? s.created_at)}</span><small class="mono" title="The session's id, for programs">${esc(s.session_id.slice(0, 8))}</small></span>

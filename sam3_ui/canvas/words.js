@@ -55,7 +55,7 @@ export function mountWords(app) {
     stopping = new AbortController();
     const { signal } = stopping;
     const rules = { signal, health: api.health, onWait: (sentence) => tell({ waits: sentence }) };
-    const todo = keys ?? state.images.map((i) => i.key);
+    const todo = keys ?? state.images.filter((i) => i.phase !== "failed").map((i) => i.key);
     store.set({ batch: { total: todo.length, done: 0, name: "", word: "", waits: null, stopping: false } });
     while (todo.length && !signal.aborted) {
       const at = todo.findIndex((key) => app.images.find(key)?.sid);
@@ -149,7 +149,7 @@ export function mountWords(app) {
         <div class="kv sm"><span class="clip" title="${esc(where)}">${esc(where)}</span><span class="grow"></span><span class="mono muted">${b.done}/${b.total}</span></div>
         <button class="btn big stop" data-do="stopWords" data-key="stopwords" ${b.stopping ? "disabled" : ""}>${icon("stop", "s")}${b.stopping ? "Stopping after this one" : "Stop and keep what was found"}</button>`);
     }
-    const n = state.images.length;
+    const n = state.images.filter((i) => i.phase !== "failed").length;
     const off = state.words.length && canText() ? "" : "disabled";
     return paint(go, `<button class="btn pri big" data-do="findAll" data-key="findall" ${off}>Find in ${n === 1 ? "this image" : `all ${n} images`}</button>
       ${n > 1 ? `<button class="btn" data-do="findHere" data-key="findhere" ${off || (state.imageAt === null ? "disabled" : "")}>Only in this one</button>` : ""}`);

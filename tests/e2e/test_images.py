@@ -179,6 +179,7 @@ def test_words_are_looked_for_in_all_images_one_after_another(person: Person, pi
     assert images(person, "objects") == [3, 3, 0]
     row = person.page.locator(".wrow.bad")
     assert row.inner_text().split("\n")[0].startswith("three.png A run is under way in this session.")
+    assert "A run is under way" in (thumb(person, "three.png").get_attribute("aria-label") or "")
     broken.clear()
     row.get_by_role("button", name="Try again").click()
     searched(person)
@@ -279,4 +280,22 @@ def test_while_the_server_is_full_an_upload_waits_in_words(
     on_screen(person, "one.png")
     assert not answers
     assert person.state("waitingFor") is None
+
+    # Where nothing more may be kept, waiting does not help: that is said, and nothing is sent in vain.
+    sent: list[str] = []
+    person.page.on("request", lambda request: sent.append(request.url) if request.url.endswith("/upload") else None)
+    person.page.unroute("**/session/start")
+    body = {"detail": "You have 50 sessions, and 50 may be kept here.", "code": "session_quota"}
+    person.page.route("**/session/start", lambda route: route.fulfill(status=429, json=body))
+    with person.page.expect_file_chooser() as chooser:
+        person.page.get_by_role("button", name="Add images").click()
+    chooser.value.set_files(pictures[1:])
+    person.until("s.images.filter(i => i.phase === 'failed').length === 2", seconds=60)
+    assert len(sent) == 1
+    assert "50 may be kept here" in (thumb(person, "three.png").get_attribute("aria-label") or "")
+    person.page.unroute("**/session/start")
+    person.page.get_by_role("button", name="What to do with all images").click()
+    person.page.get_by_role("menuitem", name="Try the 2 that failed again").click()
+    person.until("s.images.filter(i => i.sid).length === 3", seconds=60)
+    assert len(sent) == 2, "what is on the server is not sent again"
     person.problems = [p for p in person.problems if "429" not in p]
