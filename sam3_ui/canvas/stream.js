@@ -68,7 +68,7 @@ export function followRun(app, sid, request, on) {
         method: "POST",
         headers: { "Content-Type": "application/json" },
         body: JSON.stringify({
-          data: [sid, body.direction ?? "both", body.start_frame_index ?? null, body.max_frames ?? null, body.end_frame_index ?? null, body.obj_ids ?? null, false, body.resume ?? false],
+          data: [sid, body.direction ?? "both", body.start_frame_index ?? null, body.max_frames ?? null, body.end_frame_index ?? null, body.obj_ids ?? null, false, body.resume ?? false, "fill", null],
         }),
       });
       if (!call.ok) throw new Error(`The server refused the run (${call.status}).`);
