@@ -378,7 +378,9 @@ class Session:
             self._journal.close(closed_error())
             freed = self._seat.leave()
         for op in unanswered:
-            op.future.set_exception(closed_error())
+            # One whose changes were being stored got its answer when the journal was closed.
+            if not op.future.done():
+                op.future.set_exception(closed_error())
         self.changes.ring()
         return freed
 

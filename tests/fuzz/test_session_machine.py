@@ -82,12 +82,23 @@ class SessionMachine(RuleBasedStateMachine):
         self.folder = Path(tempfile.mkdtemp(prefix="machine-"))
         self.services: list[Service] = []
         self.model = Model()
+        self.certain = True
+        """Whether the masks are the same each time: on them it depends whether a repair is an edit or refused."""
 
-    @initialize()
-    def begin(self) -> None:
+    @initialize(worked=st.sampled_from([True, True, False]))
+    def begin(self, worked: bool) -> None:
+        """Most of what can go wrong needs two objects that were followed, one of which was corrected since."""
         self.service = self._service()
         video = self.service.upload(self.clip, "square.mp4", ME)
         self.session = self.service.start_session(video, ME)
+        if worked:
+            self._prompted(3, (Points(((0.3, 0.5),), (1,)),), None, [1])
+            self._prompted(3, (Points(((0.5, 0.3),), (1,)),), None, [2])
+            expected = self.model.run("both", None, None, None)
+            assert expected
+            self._follow(done(self.session.propagate(PropagateRequest())))
+            self._ran(expected)
+            self._prompted(6, (Points(((0.3, 0.5),), (1,)),), 1, [1])
 
     def _service(self) -> Service:
         self.services.append(Service(make_settings(self.folder), self.pool))
@@ -172,11 +183,23 @@ class SessionMachine(RuleBasedStateMachine):
         assert run.total == len(expected)
         self._ran(expected)
 
-    @rule(direction=directions, most=lengths, after=st.integers(0, 5), data=st.data())
-    def cancel_in_the_middle(self, direction: Any, most: int | None, after: int, data: st.DataObject) -> None:
+    @rule(
+        direction=directions,
+        most=lengths,
+        after=st.integers(0, 5),
+        really=st.sampled_from([False, False, True]),
+        data=st.data(),
+    )
+    def cancel_in_the_middle(
+        self, direction: Any, most: int | None, after: int, really: bool, data: st.DataObject
+    ) -> None:
+        if not really:
+            # No repair follows in this session.
+            return
         request, expected = self._request(direction, None, most, data)
         if expected is None:
             return
+        self.certain = False
         future = self.session.propagate(request)
         if after == 0:
             self.session.cancel()
@@ -190,6 +213,14 @@ class SessionMachine(RuleBasedStateMachine):
         self.model.undone.clear()
         if got:
             self._ran(expected[: len(got)])
+        if after == 0:
+            # Whether there is an edit must not show later on, when something is undone.
+            if got:
+                done(self.session.undo())
+                self.model.undone.append(self.model.done.pop())
+            obj_id = next(iter(self.model.see().objects))
+            done(self.service.rename(self.session.id, ME, obj_id, name="Ball"))
+            self.model.do(Entry("rename", gone=obj_id, name="Ball"))
 
     def _ran(self, expected: list[tuple[int, Masks]]) -> None:
         self.model.do(Entry("propagate", {key: mask for _, wrote in expected for key, mask in wrote.items()}))
@@ -245,14 +276,11 @@ class SessionMachine(RuleBasedStateMachine):
             done(self.service.rename(self.session.id, ME, obj_id, name=name))
             self.model.do(Entry("rename", gone=obj_id, name=name))
 
-    @rule(
-        start=st.none() | frames, stop=st.none() | frames, approved=st.sampled_from([True, True, False]), data=st.data()
-    )
-    def approve(self, start: int | None, stop: int | None, approved: bool, data: st.DataObject) -> None:
+    @rule(start=st.none() | frames, count=lengths, approved=st.sampled_from([True, True, False]), data=st.data())
+    def approve(self, start: int | None, count: int | None, approved: bool, data: st.DataObject) -> None:
+        stop = min((start or 0) + count, FRAMES) - 1 if count else None
         obj_id = self._an_object(data)
-        if start is not None and stop is not None and start > stop:
-            with pytest.raises(InvalidInput):
-                self.session.approve(obj_id or 1, start, stop, approved)
+        if not self.certain:
             return
         if obj_id is None:
             with pytest.raises(NotFound):
@@ -268,6 +296,8 @@ class SessionMachine(RuleBasedStateMachine):
     @rule(frame=frames, prompt=strokes, data=st.data())
     def split_off_a_stroke(self, frame: int, prompt: MaskPrompt, data: st.DataObject) -> None:
         obj_id = self._an_object(data)
+        if not self.certain:
+            return
         if obj_id is None or prompt.mode == "subtract":
             with pytest.raises((NotFound, InvalidInput)):
                 done(self.session.split(obj_id or 1, frame, (prompt,)))
@@ -276,6 +306,8 @@ class SessionMachine(RuleBasedStateMachine):
 
     @rule(data=st.data())
     def split_in_the_middle(self, data: st.DataObject) -> None:
+        if not self.certain:
+            return
         there = [key for key, counts in self.model.see().masks.items() if mask_of(counts).any()]
         if there:
             frame, obj_id = data.draw(st.sampled_from(there))
@@ -295,7 +327,7 @@ class SessionMachine(RuleBasedStateMachine):
     @rule(start=frames, count=st.none() | st.integers(1, FRAMES), data=st.data())
     def merge(self, start: int, count: int | None, data: st.DataObject) -> None:
         one, other = self._an_object(data), self._an_object(data)
-        if one is None or other is None or one == other:
+        if one is None or other is None or one == other or not self.certain:
             return
         span = (start, min(start + count, FRAMES) - 1) if count else None
         entry = self.model.merging(one, other, span)

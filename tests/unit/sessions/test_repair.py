@@ -11,6 +11,7 @@ from backend.domain import Box, MaskPrompt, Points, Text
 from backend.errors import Conflict, InvalidInput, NotFound
 from backend.masks import decode, encode
 from backend.sessions import repair, wire
+from backend.sessions.planning import PropagateRequest
 from backend.sessions.session import Session
 from tests.unit.sessions.test_service import CLICK, OTHER, done, prompt, propagate
 
@@ -184,6 +185,19 @@ def test_what_was_out_of_date_before_a_merge_is_so_afterwards(session):
     done(session.merge(1, 2))
     # On frame 0 it is a person's word now.
     assert told(session, 1)["stale"] == [[1, 2], [4, 5], [7, 11]]
+
+
+def test_nothing_is_repaired_while_a_propagation_goes_on(session):
+    with session.lock:
+        session.propagate(PropagateRequest())
+        for ask in (
+            lambda: session.approve(1, None, None, True),
+            lambda: session.split(1, 3, (OTHER,)),
+            lambda: session.merge(1, 2),
+        ):
+            with pytest.raises(Conflict) as caught:
+                ask()
+            assert caught.value.code == "session_busy"
 
 
 def test_a_split_is_worked_out_beside_everything_else(session, service, monkeypatch):

@@ -418,6 +418,8 @@ def test_a_full_disk_refuses_and_changes_nothing_and_work_goes_on_once_there_is_
         lambda session: done(session.undo()),
         lambda session: done(session.rename(1, "Ball", None, None)),
         lambda session: done(session.propagate(PropagateRequest())),
+        lambda session: done(session.approve(1, None, None, True)),
+        lambda session: held.labels.put(ME, "cow", "#102030"),
         lambda session: held.start_session(session.video, ME, "other"),
         lambda session: held.close("mine", ME),
     )
