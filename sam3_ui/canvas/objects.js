@@ -115,7 +115,10 @@ export function mountObjects(app) {
     if (event.target.matches("input.rename")) finish(event.target, true);
   });
 
-  store.on(["objects", "selected", "hidden", "solo", "renaming", "problems", "shown", "range", "target", "run", "info"], draw);
+  store.on(["objects", "selected", "hidden", "solo", "renaming", "problems", "shown", "playing", "range", "target", "run", "info"], (changed) => {
+    // Which frame Approve is about can wait until the picture rests.
+    if (changed.size > 1 || !changed.has("shown") || !(state.playing || isRunning(state))) draw();
+  });
 
   Object.assign(actions, {
     select(element, event) {
