@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backend.domain import BoolMask, point_px
+from backend.masks.boxes import mask_box_xyxy_px
 
 SHARE = 0.25
 """A piece that covers so much of both parts of the frame before holds both, and is cut between them."""
@@ -58,6 +59,15 @@ def carried_on(mask: BoolMask, part: BoolMask, rest: BoolMask) -> BoolMask:
         return out
     if not rest.any():
         return mask.copy()
+    x0, y0, x1, y1 = mask_box_xyxy_px(mask | part | rest) or (0, 0, 0, 0)
+    # An object is small on its picture; all that follows costs by the pixel.
+    out[y0:y1, x0:x1] = _told_apart(mask[y0:y1, x0:x1], part[y0:y1, x0:x1], rest[y0:y1, x0:x1])
+    return out
+
+
+def _told_apart(mask: BoolMask, part: BoolMask, rest: BoolMask) -> BoolMask:
+    """`carried_on`, where none of the three is empty."""
+    out = np.zeros_like(mask)
     count, numbers = pieces(mask)
     of_part = np.bincount(numbers[part], minlength=count + 1)
     of_rest = np.bincount(numbers[rest], minlength=count + 1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 
 import cv2
 import numpy as np
@@ -38,6 +39,7 @@ def decode(rle: Rle) -> BoolMask:
     return out.reshape(rle.height, rle.width).view(np.bool_)
 
 
+@lru_cache(maxsize=64)
 def empty(height: int, width: int) -> Rle:
     """The code of a mask with nothing in it."""
     return encode(np.zeros((height, width), np.bool_))

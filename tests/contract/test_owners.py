@@ -131,6 +131,25 @@ def test_to_others_a_session_s_routes_answer_as_if_it_did_not_exist(two: Two, se
     assert listed == {"sessions": [], "total_sessions": 0}
 
 
+def test_to_others_its_classes_do_not_exist(two: Two, session_id: str):
+    url = f"{two.address}/api/v1/video/labels"
+    named = web.patch(
+        f"{two.address}/api/v1/video/session/{session_id}/object/1", json={"label": "mine"}, headers=two.one
+    )
+    assert named.status_code == 200
+    assert web.put(url, json={"label": "a/b ✓", "color": "#102030"}, headers=two.one).json()["objects"] == 0
+    own = web.get(url, headers=two.one).json()["labels"]
+    assert [(each["label"], each["objects"]) for each in own] == [("mine", 1), ("a/b ✓", 0)]
+    assert web.get(url, headers=two.other).json() == {"labels": []}
+    for address, who, status in (
+        ("a%2Fb%20%E2%9C%93", two.other, 404),
+        ("a%2Fb%20%E2%9C%93", two.one, 200),
+        ("a%2Fb%20%E2%9C%93", two.one, 404),
+        ("mine", two.one, 409),
+    ):
+        assert web.delete(f"{url}/{address}", headers=who).status_code == status
+
+
 @pytest.mark.parametrize("kind", ["propagate", "follow"])
 def test_to_others_its_sockets_close_with_4404(two: Two, session_id: str, kind: str):
     url = f"ws{two.address.removeprefix('http')}/api/v1/video/ws/{kind}/{session_id}"

@@ -28,6 +28,7 @@ CONFIG = Path(__file__).with_name("schemathesis.toml")
 VIDEO = "square.mp4"
 """The clip by its path under the server's root."""
 CLICK = {"type": "point", "points": [[0.3, 0.5]], "point_labels": [1]}
+TWICE = {"type": "point", "points": [[0.3, 0.5], [0.7, 0.5]], "point_labels": [1, 1]}
 STANDING = [f"standing-{n}" for n in range(4)]
 SESSION = "/api/v1/video/session/"
 
@@ -103,6 +104,9 @@ class Keeper:
         if meta is None or meta.phase.name == "stateful":
             return
         draw = self._draw
+        if "label" in case.path_parameters and not meta.is_negative_at(ParameterLocation.PATH) and draw.random() < 0.8:
+            case.path_parameters["label"] = "drawn"
+            self._http.put("/api/v1/video/labels", json={"label": "drawn", "color": "#102030"})
         if "session_id" in case.path_parameters and not meta.is_negative_at(ParameterLocation.PATH):
             session_id, objects = self.session()
             case.path_parameters["session_id"] = session_id
@@ -129,8 +133,21 @@ class Keeper:
             case.body["image"] = base64.b64encode(png_bytes()).decode()
         elif "images" in case.body and rarely:
             case.body["images"][0]["image"] = base64.b64encode(png_bytes()).decode()
+        elif case.path.endswith(("/split", "/merge")):
+            if not meta.is_negative_at(ParameterLocation.PATH) and draw.random() < 0.5:
+                self._repair(case)
         elif "frame_index" in case.body:
             case.body["frame_index"] = draw.randrange(12)
+
+    def _repair(self, case: Any) -> None:
+        """Have an object of two pieces there, to be split, or to be merged into another."""
+        url = f"{SESSION}{case.path_parameters['session_id']}"
+        made = self._http.post(f"{url}/prompt", json={"frame_index": 0, "prompts": [TWICE]}).raise_for_status().json()
+        if case.path.endswith("/split"):
+            case.path_parameters["obj_id"] = made["obj_id"]
+            case.body = {"frame_index": 0, "prompts": [CLICK]}
+        else:
+            case.body = {"obj_id": made["obj_id"]}
 
     def answered(self, case: Any) -> None:
         """Look again at a session whose objects may have gone."""

@@ -12,9 +12,11 @@ from tests.report import record
 from tests.server import running_server
 
 REACHED = {
+    "DELETE /api/v1/video/labels/{label}",
     "DELETE /api/v1/video/session/{session_id}",
     "DELETE /api/v1/video/session/{session_id}/object/{obj_id}",
     "GET /api/v1/config",
+    "GET /api/v1/video/labels",
     "GET /api/v1/video/session/{session_id}/export/{format_name}",
     "GET /api/v1/video/session/{session_id}/frame/{frame_index}",
     "GET /api/v1/video/session/{session_id}/log",
@@ -41,6 +43,7 @@ REACHED = {
     "POST /api/v1/video/session/{session_id}/reset",
     "POST /api/v1/video/session/{session_id}/undo",
     "POST /api/v1/video/upload",
+    "PUT /api/v1/video/labels",
 }
 """Every route but one: each has to be got past its refusals."""
 REFUSED = {"POST /api/v1/video/session/import"}
