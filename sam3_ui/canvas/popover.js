@@ -3,6 +3,8 @@
 import { chip, esc } from "./dom.js";
 import { icon } from "./icons.js";
 
+const ITEM = "[role=menuitem]:not([disabled]), [data-item]";
+
 export function createPopover(app) {
   const { parts } = app;
   let owner = null;
@@ -22,22 +24,22 @@ export function createPopover(app) {
     owner = button;
     button.setAttribute("aria-expanded", "true");
     menu.classList.add("menu");
-    menu.setAttribute("role", "menu");
+    if (!menu.hasAttribute("role")) menu.setAttribute("role", "menu");
     parts.popover.append(menu);
     place(menu, button.getBoundingClientRect(), parts.root.getBoundingClientRect());
-    menu.querySelector("[role=menuitem]:not([disabled])")?.focus({ focusVisible: false });
+    menu.querySelector(ITEM)?.focus({ focusVisible: false });
   }
 
   document.addEventListener("pointerdown", (event) => {
     if (owner && !parts.popover.contains(event.target) && !owner.contains(event.target)) close();
   });
   parts.popover.addEventListener("keydown", (event) => {
-    const items = [...parts.popover.querySelectorAll("[role=menuitem]:not([disabled])")];
+    const items = [...parts.popover.querySelectorAll(ITEM)];
     const i = items.indexOf(document.activeElement);
     if (event.key === "Escape") close(true);
     else if (event.key === "ArrowDown") items[(i + 1) % items.length]?.focus();
     else if (event.key === "ArrowUp") items[(i - 1 + items.length) % items.length]?.focus();
-    else if (event.key === "Tab") return close();
+    else if (event.key === "Tab") return parts.popover.querySelector("[role=dialog]") ? undefined : close();
     else return undefined;
     event.stopPropagation();
     event.preventDefault();
@@ -74,7 +76,7 @@ export function createPopover(app) {
       }
       mount(button, menu, under);
     },
-    /** Any menu element under a button. */
+    /** Any menu element under a button; one that is no list of items says so by its role, "dialog". */
     openUnder: (button, menu) => mount(button, menu, under),
     /** Any menu element, placed by `place(menu, button's rect, page's rect)`. */
     openAs: mount,
