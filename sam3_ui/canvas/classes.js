@@ -37,9 +37,9 @@ export function mountClasses(app) {
     const object = objectOf(state, owner);
     const text = words();
     const fits = labels.filter((l) => l.label.toLowerCase().includes(text.toLowerCase()));
-    const row = (l) => `<div class="cl" data-key="${esc(l.label)}"><input type="color" value="${esc(l.color)}" data-label="${esc(l.label)}" title="The colour that objects get with it" aria-label="Colour of ${esc(l.label)}"><button class="mi" role="menuitem" data-label="${esc(l.label)}"><span class="clip">${esc(l.label)}</span><span class="muted sm">${l.objects ? count(l.objects, "object") : ""}</span>${l.label === object.label ? icon("check", "s") : ""}</button>${l.objects ? "" : `<button class="ib" data-drop="${esc(l.label)}" title="Take it off the list" aria-label="Take ${esc(l.label)} off the list">${icon("x", "s")}</button>`}</div>`;
-    const add = text && !known(text) ? `<button class="mi" role="menuitem" data-label="${esc(text)}" data-key="add">${icon("plus", "s")}<span class="clip">Add “${esc(text)}”</span></button>` : "";
-    const none = object.label && !text ? `<hr><button class="mi" role="menuitem" data-label="" data-key="none">${icon("x", "s")}<span>No class</span></button>` : "";
+    const row = (l) => `<div class="cl" data-key="${esc(l.label)}"><input type="color" value="${esc(l.color)}" data-label="${esc(l.label)}" title="The colour that objects get with it" aria-label="Colour of ${esc(l.label)}"><button class="mi" data-item data-label="${esc(l.label)}"><span class="clip">${esc(l.label)}</span><span class="muted sm">${l.objects ? count(l.objects, "object") : ""}</span>${l.label === object.label ? icon("check", "s") : ""}</button>${l.objects ? "" : `<button class="ib" data-drop="${esc(l.label)}" title="Take it off the list" aria-label="Take ${esc(l.label)} off the list">${icon("x", "s")}</button>`}</div>`;
+    const add = text && !known(text) ? `<button class="mi" data-item data-label="${esc(text)}" data-key="add">${icon("plus", "s")}<span class="clip">Add “${esc(text)}”</span></button>` : "";
+    const none = object.label && !text ? `<hr><button class="mi" data-item data-label="" data-key="none">${icon("x", "s")}<span>No class</span></button>` : "";
     const nothing = !fits.length && !add ? '<p class="muted sm pad">Type a class, like “car”. It can be used again in other videos.</p>' : "";
     paint(menu.querySelector(".cls"), fits.map(row).join("") + add + nothing + none);
   }
@@ -53,6 +53,8 @@ export function mountClasses(app) {
     owner = id;
     menu = document.createElement("div");
     menu.classList.add("classes");
+    menu.setAttribute("role", "dialog");
+    menu.setAttribute("aria-label", `Class of ${objectOf(state, id).name}`);
     menu.innerHTML = '<input class="new" maxlength="80" placeholder="Find or add a class" aria-label="Class to choose or add" autocomplete="off" spellcheck="false"><div class="cls"></div>';
     const field = menu.querySelector("input.new");
     menu.addEventListener("input", (event) => event.target === field && draw());
@@ -81,7 +83,9 @@ export function mountClasses(app) {
     const now = objectOf(state, id).color.toLowerCase();
     menu = document.createElement("div");
     menu.classList.add("hues");
-    menu.innerHTML = `${PALETTE.map((c, i) => `<button role="menuitem" class="hue" style="--c:${c}" data-color="${c}" title="Colour ${i + 1}" aria-label="Colour ${i + 1}${c.toLowerCase() === now ? ", this one" : ""}">${c.toLowerCase() === now ? icon("check", "s") : ""}</button>`).join("")}<label class="hue any" title="Another colour">${icon("hue", "s")}<input type="color" value="${esc(now)}" aria-label="Another colour"></label>`;
+    menu.setAttribute("role", "dialog");
+    menu.setAttribute("aria-label", `Colour of ${objectOf(state, id).name}`);
+    menu.innerHTML = `${PALETTE.map((c, i) => `<button data-item class="hue" style="--c:${c}" data-color="${c}" title="Colour ${i + 1}" aria-label="Colour ${i + 1}${c.toLowerCase() === now ? ", this one" : ""}">${c.toLowerCase() === now ? icon("check", "s") : ""}</button>`).join("")}<label class="hue any" title="Another colour">${icon("hue", "s")}<input type="color" value="${esc(now)}" aria-label="Another colour"></label>`;
     menu.addEventListener("click", (event) => {
       const color = event.target.closest("[data-color]")?.dataset.color;
       if (!color) return;

@@ -30,7 +30,7 @@ export function mountObjects(app) {
   /** The one thing to know of an object: to be looked at, out of date, approved. */
   function flag(o) {
     const [first, ...others] = state.problems.filter((p) => p.obj_id === o.id);
-    if (first) return `<button class="flag warn" data-do="gotoProblem" data-id="${o.id}" data-key="problem${o.id}" title="${esc(first.detail)} Go there">${icon("warn")}<span class="hide-s">frame</span>${first.frame_index}${others.length ? `<span class="hide-s">+${others.length}</span>` : ""}</button>`;
+    if (first) return `<button class="flag warn" data-do="gotoProblem" data-id="${o.id}" data-key="problem${o.id}" aria-label="To check: frame ${first.frame_index}" title="${esc(first.detail)} Go there">${icon("warn")}<span class="hide-s">frame</span>${first.frame_index}${others.length ? `<span class="hide-s">+${others.length}</span>` : ""}</button>`;
     const stale = frameCount(o.stale);
     if (stale) return `<span class="flag" title="${count(stale, "frame")} out of date">${stale} stale</span>`;
     const approved = frameCount(o.approved ?? []);
@@ -43,7 +43,7 @@ export function mountObjects(app) {
     const still = (state.info?.total_frames ?? 1) < 2;
     const where = still ? "" : ` <span class="mono hide-s">${spanText(span)}</span>`;
     const busy = isRunning(state) ? "disabled" : "";
-    return `<div class="more"><button class="btn ${done ? "done" : ""}" data-do="approve" data-id="${o.id}" data-key="approve" aria-pressed="${done}" ${busy} title="${done ? "Take the approval back" : "No propagation changes what is approved"} (A)">${icon("check", "s")}<span>${done ? "Approved" : "Approve"}${where}</span></button><button class="btn class" data-do="classOf" data-id="${o.id}" data-key="class" aria-haspopup="menu" title="Class${o.label ? `: ${esc(o.label)}` : ""}"><span class="clip">${o.label ? esc(o.label) : "Class"}</span>${icon("car", "s")}</button><button class="ib" data-do="objectMenu" data-id="${o.id}" data-key="menu" aria-haspopup="menu" title="More" aria-label="More for ${esc(o.name)}">${icon("dots", "s")}</button><button class="ib" data-do="remove" data-id="${o.id}" data-key="remove" ${busy} title="Remove (Del)" aria-label="Remove ${esc(o.name)}">${icon("trash", "s")}</button></div>`;
+    return `<div class="more"><button class="btn ${done ? "done" : ""}" data-do="approve" data-id="${o.id}" data-key="approve" aria-pressed="${done}" ${busy} title="${done ? "Take the approval back" : "No propagation changes what is approved"} (A)">${icon("check", "s")}<span>${done ? "Approved" : "Approve"}${where}</span></button><button class="btn class" data-do="classOf" data-id="${o.id}" data-key="class" aria-haspopup="dialog" title="Class${o.label ? `: ${esc(o.label)}` : ""}"><span class="clip">${o.label ? esc(o.label) : "Class"}</span>${icon("car", "s")}</button><button class="ib" data-do="objectMenu" data-id="${o.id}" data-key="menu" aria-haspopup="menu" title="More" aria-label="More for ${esc(o.name)}">${icon("dots", "s")}</button><button class="ib" data-do="remove" data-id="${o.id}" data-key="remove" ${busy} title="Remove (Del)" aria-label="Remove ${esc(o.name)}">${icon("trash", "s")}</button></div>`;
   }
 
   function openMenu(button) {
@@ -115,7 +115,10 @@ export function mountObjects(app) {
     if (event.target.matches("input.rename")) finish(event.target, true);
   });
 
-  store.on(["objects", "selected", "hidden", "solo", "renaming", "problems", "shown", "range", "target", "run", "info"], draw);
+  store.on(["objects", "selected", "hidden", "solo", "renaming", "problems", "shown", "playing", "range", "target", "run", "info"], (changed) => {
+    // Which frame Approve is about can wait until the picture rests.
+    if (changed.size > 1 || !changed.has("shown") || !(state.playing || isRunning(state))) draw();
+  });
 
   Object.assign(actions, {
     select(element, event) {

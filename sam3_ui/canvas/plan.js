@@ -44,9 +44,11 @@ function due(state, needs) {
   const stale = objects.filter((o) => within(o.stale, state.range ?? [0, Infinity]).length).map((o) => o.id);
   if (stale.length && stale.length < objects.length) return stale.includes(selected) ? [selected] : stale;
   if (stale.length) return null;
-  const fresh = objects.filter((o) => needs.get(o.id) && frameCount(o.computed) <= (o.prompts?.length ?? 0)).map((o) => o.id);
-  const searched = (state.concepts ?? []).some((c) => !c.obj_ids.length || c.obj_ids.some((id) => fresh.includes(id)));
-  return fresh.length && fresh.length < objects.length && !searched ? fresh : null;
+  const open = objects.filter((o) => needs.get(o.id));
+  const late = open.filter((o) => frameCount(o.computed) <= (o.prompts?.length ?? 0));
+  const ids = (late.length ? late : open).map((o) => o.id);
+  const searched = (state.concepts ?? []).some((c) => !c.obj_ids.length || c.obj_ids.some((id) => ids.includes(id)));
+  return ids.length && ids.length < objects.length && !searched ? ids : null;
 }
 
 /** { possible, ids (null: all), approved (frames of them that stay as they are), direction, at, first, last, frames, requests, reason }. */

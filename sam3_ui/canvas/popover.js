@@ -44,12 +44,17 @@ export function createPopover(app) {
     const i = items.indexOf(document.activeElement);
     const go = (to) => items.at(to % items.length)?.focus();
     const menu = isMenu();
+    // A dialog's list is walked with the arrows too.
+    const list = [...parts.popover.querySelectorAll("[data-item]")];
+    const at = list.indexOf(document.activeElement);
     if (event.key === "Escape") close(true);
     // The button has the focus again before the browser moves it on.
     else if (event.key === "Tab" && menu) return close(true);
     else if (event.key === "Tab") go(event.shiftKey ? i - 1 : i + 1);
     else if (menu && event.key === "ArrowDown") go(i + 1);
     else if (menu && event.key === "ArrowUp") go(i < 0 ? -1 : i - 1);
+    else if (at >= 0 && event.key === "ArrowDown") list[(at + 1) % list.length].focus();
+    else if (at >= 0 && event.key === "ArrowUp") list.at(at - 1).focus();
     else if (menu && event.key === "Home") go(0);
     else if (menu && event.key === "End") go(-1);
     // Only of buttons the browser does this itself.
@@ -92,7 +97,7 @@ export function createPopover(app) {
       }
       mount(button, menu, under);
     },
-    /** Any menu element under a button. */
+    /** Any menu element under a button; one that is no list of items says so by its role, "dialog". */
     openUnder: (button, menu) => mount(button, menu, under),
     /** Any element, placed by `place(menu, button's rect, page's rect)`; one with fields in it has role "dialog". */
     openAs: mount,

@@ -20,7 +20,7 @@ export function mountRunBox(app) {
     const kept = work.approved ? `${count(work.approved, "approved frame")} stay${work.approved === 1 ? "s" : ""} as ${work.approved === 1 ? "it is" : "they are"}` : "";
     const under = work.reason || (work.done && !state.range ? "Everything is up to date" : kept ? kept : seconds ? `About ${duration(seconds)} at ${state.rate.toFixed(1)} frames/s` : "Masks appear as they are computed");
     const end = (state.info?.total_frames ?? 1) - 1;
-    return `<div class="sh">Propagate<span class="grow"></span>${state.range ? `<button class="ib" data-do="wholeRange" title="Back to the page's own range" aria-label="Reset the range">${icon("reset", "s")}</button>` : ""}</div><div class="runb">
+    return `<div class="sh">Propagate<span class="grow"></span>${state.range || state.direction || state.target !== null ? `<button class="ib" data-do="wholeRange" title="Back to the page's own choice" aria-label="Reset the range">${icon("reset", "s")}</button>` : ""}</div><div class="runb">
       <div class="seg" role="radiogroup" aria-label="Direction">${way("backward", "Back", "left")}${way("both", "Both", "both")}${way("forward", "Forward", "right")}</div>
       <div class="kv"><span class="muted hide-s">Frames</span><input class="num" type="number" min="0" max="${end}" data-range="0" data-key="r0" value="${work.first}" aria-label="First frame"><span class="muted">to</span><input class="num" type="number" min="0" max="${end}" data-range="1" data-key="r1" value="${work.last}" aria-label="Last frame"><button class="dd" style="margin-left:auto" data-do="runTarget" data-key="rt" aria-haspopup="menu" aria-label="Objects to propagate: ${esc(chosen(work.ids))}" ${state.objects.length ? "" : "disabled"}><span class="clip">${esc(chosen(work.ids))}</span>${icon("car", "s")}</button></div>
       ${unfinished()}<button class="btn pri big" data-do="propagate" data-key="go" ${work.possible ? "" : "disabled"}>Propagate ${count(work.frames, "frame")}<kbd class="hide-s">Ctrl Enter</kbd></button>
@@ -76,8 +76,8 @@ export function mountRunBox(app) {
   });
 
   Object.assign(actions, {
-    direction: (button) => store.set({ direction: button.dataset.way, range: null }),
-    wholeRange: () => store.set({ range: null }),
+    direction: (button) => store.set({ direction: button.dataset.way }),
+    wholeRange: () => store.set({ range: null, target: null, direction: null }),
     propagate: () => app.runs.start(),
     resume: () => app.runs.resume(),
     stop: () => app.runs.stop(),

@@ -61,7 +61,7 @@ export function createRuns(app) {
       app.say(`Stopped. ${seen} frames are kept.`);
     } else if (queue.length) begin(queue.shift());
     else {
-      store.set({ range: null, target: null });
+      store.set({ range: null, target: null, direction: null });
       app.say(`Propagation finished: ${seen} frames.`);
     }
   }

@@ -52,7 +52,7 @@ export function mountTransport(app) {
   store.on(["objects", "view", "problems"], () => {
     const stale = staleFrames(state);
     const n = state.problems.length;
-    const check = n && state.view === "work" ? `<button class="sum hide-s" data-do="nextProblem" data-key="check" title="Go to the next frame to check (.)"><span class="warnc">${icon("warn", "s")}</span>${n} to check</button>` : "";
+    const check = n && state.view === "work" ? `<button class="sum" data-do="nextProblem" data-key="check" title="Go to the next frame to check (.)"><span class="warnc">${icon("warn", "s")}</span>${n}<span class="hide-s">to check</span></button>` : "";
     paint($(".more"), check + (stale && state.view === "work" ? `<button class="sum hide-s" data-do="nextStale" data-key="stale" title="Go to the next frame that is out of date">${STRIPES}${esc(stale)} out of date</button>` : ""));
   });
   field.addEventListener("focus", () => field.select());
