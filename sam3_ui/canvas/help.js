@@ -7,7 +7,7 @@ const KEYS = [
   ["Tools", [["Point", "V"], ["Box", "B"], ["Brush, eraser", "P", "E"], ["Brush size", "Alt wheel"], ["Pan", "H", "Space drag"]]],
   ["Picture", [["Zoom", "Wheel", "+", "−"], ["Fit", "F"], ["100%", "Z"]]],
   ["Time", [["Play, pause", "Space"], ["Step", "←", "→"], ["Ten frames", "Shift ←", "Shift →"], ["First, last frame", "Home", "End"], ["Previous, next prompt", "[", "]"], ["Range from, to here", "I", "O"], ["Loop", "R"]]],
-  ["Images", [["Previous, next image", "←", "→"], ["Ten images", "Shift ←", "Shift →"], ["Previous, next without masks", "[", "]"]]],
+  ["Images", [["Previous, next image", "←", "→"], ["Ten images", "Shift ←", "Shift →"], ["Previous, next without masks", "[", "]"], ["Find the words in all", "Ctrl Enter"], ["Stop finding", "Esc"]]],
   ["Objects", [["Select", "1–9"], ["Hide, show", "Shift 1–9"], ["Remove", "Del"]]],
   ["Run", [["Propagate", "Ctrl Enter"], ["Stop", "Esc"], ["Undo, redo", "Ctrl Z", "Ctrl Shift Z"]]],
 ];

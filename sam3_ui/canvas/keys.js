@@ -50,8 +50,8 @@ export function mountKeys(app) {
     const key = event.key.toLowerCase();
     const command = event.ctrlKey || event.metaKey;
     if (event.key === "?") return actions.help() ?? true;
-    if (event.key === "Escape") return escape();
     if (app.images.key(event)) return true;
+    if (event.key === "Escape") return escape();
     if (state.view !== "work" || (state.tab !== "video" && state.tab !== "images")) return false;
     if (command && key === "z") return (event.shiftKey ? app.session.redo() : app.session.undo(), true);
     if (command && key === "y") return (app.session.redo(), true);
