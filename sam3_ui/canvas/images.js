@@ -280,9 +280,11 @@ export function createImages(app) {
     show: display,
     /** The image to show where none was shown yet. */
     first: () => ready()[0]?.sid ?? null,
-    /** A key that moves through the set. Returns whether it was one. */
+    /** A key that moves through the set, or starts or stops the search of it. Returns whether it was one. */
     key(event) {
-      if (state.tab !== "images" || !state.images.length || event.altKey || event.ctrlKey || event.metaKey) return false;
+      if (state.tab !== "images" || !state.images.length || event.altKey || app.help.isOpen()) return false;
+      if (event.key === "Escape" && state.batch && !state.batch.stopping) return (app.actions.stopWords(), true);
+      if (event.ctrlKey || event.metaKey) return event.key === "Enter" && (app.actions.findAll(), true);
       const far = event.shiftKey ? 10 : 1;
       if (event.key === "ArrowLeft") step(-far);
       else if (event.key === "ArrowRight") step(far);

@@ -55,8 +55,10 @@ export function mountKeys(app) {
     const key = event.key.toLowerCase();
     const command = event.ctrlKey || event.metaKey;
     if (event.key === "?") return actions.help() ?? true;
-    if (event.key === "Escape") return escape();
+    // What lies over the page closes before anything under it is stopped.
+    if (event.key === "Escape" && (app.help.isOpen() || app.popover.isOpen())) return escape();
     if (app.images.key(event)) return true;
+    if (event.key === "Escape") return escape();
     if (!working()) return false;
     if (command && key === "z") return (event.shiftKey ? app.session.redo() : app.session.undo(), true);
     if (command && key === "y") return (app.session.redo(), true);

@@ -51,7 +51,7 @@ export function mountWords(app) {
 
   /** Look for all words on these images (keys; null: on all). */
   async function start(keys) {
-    if (stopping || !state.words.length) return;
+    if (stopping || !state.words.length || !canText()) return;
     stopping = new AbortController();
     const { signal } = stopping;
     const rules = { signal, health: api.health, onWait: (sentence) => tell({ waits: sentence }) };
@@ -147,11 +147,11 @@ export function mountWords(app) {
       const where = b.waits ?? (b.word ? `“${b.word}” in ${b.name}` : "Starting");
       return paint(go, `<div class="bar" role="progressbar" aria-valuenow="${Math.round(share * 100)}" aria-valuemin="0" aria-valuemax="100" aria-label="Search"><i style="width:${(share * 100).toFixed(1)}%"></i></div>
         <div class="kv sm"><span class="clip" title="${esc(where)}">${esc(where)}</span><span class="grow"></span><span class="mono muted">${b.done}/${b.total}</span></div>
-        <button class="btn big stop" data-do="stopWords" data-key="stopwords" ${b.stopping ? "disabled" : ""}>${icon("stop", "s")}${b.stopping ? "Stopping after this one" : "Stop and keep what was found"}</button>`);
+        <button class="btn big stop" data-do="stopWords" data-key="stopwords" ${b.stopping ? "disabled" : ""}>${icon("stop", "s")}${b.stopping ? "Stopping after this one" : "Stop and keep what was found"}<kbd class="hide-s">Esc</kbd></button>`);
     }
     const n = state.images.filter((i) => i.phase !== "failed").length;
     const off = state.words.length && canText() ? "" : "disabled";
-    return paint(go, `<button class="btn pri big" data-do="findAll" data-key="findall" ${off}>Find in ${n === 1 ? "this image" : `all ${n} images`}</button>
+    return paint(go, `<button class="btn pri big" data-do="findAll" data-key="findall" ${off}>Find in ${n === 1 ? "this image" : `all ${n} images`}<kbd class="hide-s">Ctrl Enter</kbd></button>
       ${n > 1 ? `<button class="btn" data-do="findHere" data-key="findhere" ${off || (state.imageAt === null ? "disabled" : "")}>Only in this one</button>` : ""}`);
   }
 

@@ -157,7 +157,7 @@ def test_words_are_looked_for_in_all_images_one_after_another(person: Person, pi
     assert len(person.masks(0)) == 3, "what is found on the image that is shown appears at once"
 
     # Stopped, it finishes the one it is at and leaves the rest as it was.
-    person.page.get_by_role("button", name="Stop and keep what was found").click()
+    person.press("Escape")
     person.page.get_by_role("button", name="Stopping after this one").wait_for()
     held[0].continue_()
     searched(person)
@@ -174,7 +174,7 @@ def test_words_are_looked_for_in_all_images_one_after_another(person: Person, pi
 
     person.page.unroute("**/prompt")
     person.page.route("**/prompt", fail)
-    search(person)
+    person.press("Control+Enter")
     searched(person)
     assert images(person, "objects") == [3, 3, 0]
     row = person.page.locator(".wrow.bad")
