@@ -243,10 +243,12 @@ def broken(studio: Studio) -> None:
         server = page.connect_to_server()
 
         def pass_on(message: str | bytes) -> None:
-            page.send(message)
-            if json.loads(message).get("frame_index") == 100:
-                page.send(json.dumps({"type": "error", "code": "engine_error", "error": "The GPU ran out of memory."}))
+            told = json.loads(message)
+            if told.get("frame_index") == 100:
                 server.send(json.dumps({"type": "cancel"}))
+            if told["type"] == "cancelled":
+                told = {"type": "error", "code": "engine_error", "error": "The GPU ran out of memory."}
+            page.send(json.dumps(told))
 
         server.on_message(pass_on)
 
