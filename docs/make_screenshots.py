@@ -190,7 +190,7 @@ def reading(studio: Studio) -> None:
     chooser.value.set_files(broken)
     other.page.get_by_role("alert").wait_for()
     studio.shoot(other, "refused-dark-1280")
-    other.press("Escape").page.route("**/status", lambda route: route.abort())
+    other.press("Escape").page.route("**/session/gone/**", lambda route: route.abort())
     other.page.goto(f"{studio.lite}/#session=gone")
     other.page.reload()
     other.until("s.trouble")
