@@ -190,7 +190,7 @@ def reading(studio: Studio) -> None:
     chooser.value.set_files(broken)
     other.page.get_by_role("alert").wait_for()
     studio.shoot(other, "refused-dark-1280")
-    other.press("Escape").page.route("**/status", lambda route: route.abort())
+    other.press("Escape").page.route("**/session/gone/**", lambda route: route.abort())
     other.page.goto(f"{studio.lite}/#session=gone")
     other.page.reload()
     other.until("s.trouble")
@@ -243,10 +243,12 @@ def broken(studio: Studio) -> None:
         server = page.connect_to_server()
 
         def pass_on(message: str | bytes) -> None:
-            page.send(message)
-            if json.loads(message).get("frame_index") == 100:
-                page.send(json.dumps({"type": "error", "code": "engine_error", "error": "The GPU ran out of memory."}))
+            told = json.loads(message)
+            if told.get("frame_index") == 100:
                 server.send(json.dumps({"type": "cancel"}))
+            if told["type"] == "cancelled":
+                told = {"type": "error", "code": "engine_error", "error": "The GPU ran out of memory."}
+            page.send(json.dumps(told))
 
         server.on_message(pass_on)
 

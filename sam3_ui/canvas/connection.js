@@ -29,7 +29,7 @@ export function createConnection(app) {
     app.say("Connected again.");
     app.toast.drop(OFFLINE);
     if (!state.config) return app.begin();
-    if (state.trouble?.code === "offline") return state.trouble.retry();
+    if (state.trouble?.code === "offline") return app.trouble.retry();
     if (!state.sid) return undefined;
     app.frames.retry();
     app.timeline.retry?.();

@@ -1,9 +1,17 @@
 // Narrow windows: the panel is a drawer behind the button "Objects N".
 
+import { icon } from "./icons.js";
+
 export function createDrawer(app) {
   const { parts, store, actions } = app;
   const narrow = matchMedia("(max-width: 900px)");
   const button = () => parts.ask.querySelector("[data-do=panel]");
+  const shut = document.createElement("button");
+  shut.className = "ib drawer-x";
+  shut.setAttribute("aria-label", "Close the panel");
+  shut.innerHTML = icon("x");
+  shut.addEventListener("click", () => close());
+  parts.panel.prepend(shut);
   const isOpen = () => narrow.matches && parts.panel.classList.contains("open");
 
   function set(open) {

@@ -41,7 +41,7 @@ import { createToast } from "./toast.js";
 import { mountTopBar } from "./topbar.js";
 import { createTour } from "./tour.js";
 import { mountTransport } from "./transport.js";
-import { mountTrouble } from "./trouble.js";
+import { createTrouble } from "./trouble.js";
 import { mountUpload } from "./upload.js";
 import { mountWords } from "./words.js";
 
@@ -57,6 +57,7 @@ export function mount(element, { base }) {
   app.connection = createConnection(app);
 
   app.toast = createToast(app);
+  app.trouble = createTrouble(app);
   app.popover = createPopover(app);
   app.theme = createTheme(app);
   app.frames = createFrames(app);
@@ -88,7 +89,6 @@ export function mount(element, { base }) {
   mountUpload(app);
   mountImageStrip(app);
   mountWords(app);
-  mountTrouble(app);
   app.drawer = createDrawer(app);
   app.tour = createTour(app);
   app.pointer = mountPointer(app);
@@ -113,7 +113,7 @@ async function begin(app) {
     if (rate) store.set({ rate });
     pollModel(app);
   } catch (error) {
-    store.set({ view: "empty", trouble: { title: "The page could not ask the server", text: error.message, code: error.code, retry: app.begin } });
+    app.trouble.show("The page could not ask the server", error, app.begin);
     return;
   }
   const sid = /session=([\w-]+)/.exec(location.hash)?.[1] ?? app.session.slot("video");

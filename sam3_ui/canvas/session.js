@@ -107,7 +107,7 @@ export function createSession(app) {
       if (onError) onError(error);
       else if (!gone && !swap) {
         history.replaceState(null, "", `#session=${sid}`);
-        store.set({ trouble: { title: "The session could not be opened", text: error.message, code: error.code, retry: () => open(sid) } });
+        app.trouble.show("The session could not be opened", error, () => open(sid));
       } else if (!quiet) app.toast.error("The session could not be opened", error.message);
       return false;
     }

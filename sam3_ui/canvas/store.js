@@ -8,7 +8,7 @@ export const initialState = () => ({
   config: null, // GET /config
   model: null, // the first of GET /models/info
   connection: "ok", // ok | lost
-  trouble: null, // { title, text, code, retry } of what could not be opened, in the empty view
+  trouble: null, // { title, text, code } of what could not be opened, in the empty view
   upload: null, // { name, loaded, total, phase, started } while a file is on its way
 
   images: [], // the Images tab's set, see images.js
