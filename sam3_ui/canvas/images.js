@@ -25,6 +25,7 @@ export function createImages(app) {
   let keys = 0;
   let sending = null; // AbortController of the uploads under way
   let aimed = null; // key of the image that is on its way to the screen
+  let leaving = null; // the session of an image that was taken out, until another one is shown
   let checked = false;
 
   const find = (key) => state.images.find((i) => i.key === key);
@@ -213,9 +214,11 @@ export function createImages(app) {
     const list = ready();
     const at = list.indexOf(item);
     const next = list[at + 1] ?? list[at - 1];
+    leaving = shown ? item.sid : null;
     drop(key);
     if (shown && next) await display(next.key);
     else if (shown) app.session.leave();
+    leaving = null;
     if (close && item.sid) await app.session.close(item.sid);
   }
 
@@ -248,7 +251,7 @@ export function createImages(app) {
 
   function follow() {
     const still = state.sid !== null && state.info?.kind === "image";
-    if (!still) return;
+    if (!still || state.sid === leaving) return;
     const version = `${state.sid}:${state.edits.length}:${state.edits.filter((e) => e.undone).length}`;
     const item = bySid(state.sid);
     const now = { objects: state.objects.length, looked: state.edits.some((e) => !e.undone) || Object.keys(item?.finds ?? {}).length > 0, version: state.edits.length ? version : (item?.version ?? "") };
