@@ -75,9 +75,7 @@ class Studio:
             has_touch=width <= 1024,
         )
         context.set_default_timeout(60_000)
-        if not first:
-            context.add_init_script("if (origin !== 'null') localStorage.setItem('sam3.tour', 'seen')")
-        return Person(context.new_page(), address).open()
+        return Person(context.new_page(), address, first).open()
 
     def shoot(self, person: Person, name: str) -> None:
         """Save the window, with a palette so that the file stays small."""

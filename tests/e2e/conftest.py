@@ -39,10 +39,7 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture
 def visit(browser: Browser) -> Iterator[Callable[..., Person]]:
-    """Open the page at an address: visit(address, width=…, height=…, theme=…, touch=…, first=…).
-
-    Nobody is taken on the tour but who is there for the `first` time.
-    """
+    """Open the page at an address: visit(address, width=…, height=…, theme=…, touch=…, first=…)."""
     people: list[Person] = []
 
     def go(
@@ -60,9 +57,7 @@ def visit(browser: Browser) -> Iterator[Callable[..., Person]]:
             has_touch=touch,
         )
         context.set_default_timeout(20_000)
-        if not first:
-            context.add_init_script("if (origin !== 'null') localStorage.setItem('sam3.tour', 'seen')")
-        person = Person(context.new_page(), address)
+        person = Person(context.new_page(), address, first)
         people.append(person)
         return person.open()
 

@@ -13,10 +13,15 @@ QUIET = "() => __sam3.state().pending.length === 0 && __sam3.state().waiting ===
 
 
 class Person:
-    """Drives one page. `problems` collects what no page may do: console errors, foreign requests."""
+    """Drives one page. `problems` collects what no page may do: console errors, foreign requests.
 
-    def __init__(self, page: Page, address: str) -> None:
+    Nobody is offered the tour but who is there for the `first` time.
+    """
+
+    def __init__(self, page: Page, address: str, first: bool = False) -> None:
         self.page = page
+        if not first:
+            page.add_init_script("if (origin !== 'null') localStorage.setItem('sam3.tour', 'seen')")
         self.address = address
         self.problems: list[str] = []
         page.on("console", self._console)

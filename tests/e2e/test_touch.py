@@ -107,7 +107,7 @@ def test_what_fingers_press_is_large_enough_on_a_tablet(
         """() => [...document.querySelectorAll('.s3 button, .s3 input:not([type=range])')].filter(e => {
           const r = e.getBoundingClientRect();
           const at = document.elementFromPoint(r.x + r.width / 2, r.y + r.height / 2);
-          const small = r.height < 28 || r.width < 28;
+          const small = Math.min(r.height, r.width) < 28;
           return small && e.contains(at) && !e.closest('.tag, .pm, .badge, label');
         }).map(e => e.outerHTML.slice(0, 120))"""
     )
