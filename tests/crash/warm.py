@@ -31,14 +31,21 @@ def main() -> None:
             _, status = os.waitpid(ask["reap"], 0)
             print(status, flush=True)
             continue
+        apart, say = os.pipe()
         pid = os.fork()
         if pid == 0:
+            os.setsid()
+            os.close(apart)
+            os.close(say)
             _serve(ask)
+        os.close(say)
+        # Told only once it has a session of its own: that is how its processes are known. Reading ends with its close.
+        os.read(apart, 1)
+        os.close(apart)
         print(pid, flush=True)
 
 
 def _serve(ask: dict) -> None:
-    os.setsid()
     os.environ.update(ask["env"])
     out = os.open(ask["log"], os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
