@@ -20,6 +20,8 @@ _ENTRY_BYTES = 200
 """What a frame's line in a zip's table of contents takes at most, as a rule."""
 # Pictures hardly shrink in a zip, so what grows much further is a trap.
 _GROWTH = 2
+PACKINGS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+"""What any program makes. Others may ask for as much memory as they like before a byte is unpacked (LZMA)."""
 
 
 def is_zip(path: Path) -> bool:
@@ -40,8 +42,9 @@ def unpack_frames(
         How many frames there are.
 
     Raises:
-        InvalidMedia: not a zip, damaged, locked, without frames (`no_frames`), with frames in
-            several folders, or with members that leave the folder (`unsafe_archive`).
+        InvalidMedia: not a zip, damaged, locked, packed otherwise than by deflate, without frames
+            (`no_frames`), with frames in several folders, or with members that leave the folder
+            (`unsafe_archive`).
         TooLarge: too many frames, or more than twice `max_bytes` when unpacked.
         OSError: writing failed.
     """
@@ -83,6 +86,8 @@ def _frames(source: zipfile.ZipFile) -> list[zipfile.ZipInfo]:
     refuse_twice([number for number, _ in found])
     if any(info.flag_bits & 1 for _, info in found):
         raise InvalidMedia("The zip is locked with a password: upload it without one.")
+    if any(info.compress_type not in PACKINGS for _, info in found):
+        raise InvalidMedia("The zip is packed in an unusual way: make it again as an ordinary zip.")
     return [info for _, info in found]
 
 

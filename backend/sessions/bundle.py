@@ -38,6 +38,7 @@ from backend.domain import (
 from backend.errors import TooLarge
 from backend.masks import parse
 from backend.masks.rle import rle_box
+from backend.media.archive import PACKINGS
 from backend.sessions.codec import action_in, action_out, damaged, legs_in, legs_out, video_out
 from backend.sessions.session import Session
 from backend.sessions.store import Append, Bear, Began, Change, Put, RunRecord, Stepped, Undone
@@ -136,6 +137,9 @@ def opened_bundle(path: Path, max_video_bytes: int) -> Iterator[tuple[dict[str, 
     try:
         with zipfile.ZipFile(path) as bundle:
             if sorted(bundle.namelist()) != sorted((_JSON, _VIDEO)):
+                raise damaged()
+            # LZMA asks for as much memory as its header says.
+            if any(info.compress_type not in PACKINGS for info in bundle.infolist()):
                 raise damaged()
             text = bytearray()
             for chunk in _chunks(bundle, _JSON, MAX_JSON):

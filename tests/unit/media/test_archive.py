@@ -134,6 +134,12 @@ def test_a_locked_zip_says_so(limits: Limits, tmp_path: Path) -> None:
     assert "password" in refused(path, limits, tmp_path / "out").sentence
 
 
+@pytest.mark.parametrize("packing", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_other_packings_are_refused_before_they_are_begun(limits: Limits, tmp_path: Path, packing: int) -> None:
+    path = make(tmp_path / "x.zip", {"1.jpg": picture_bytes(1)}, packing)
+    assert "ordinary zip" in refused(path, limits, tmp_path / "out").sentence
+
+
 @pytest.mark.parametrize("keep", [0.2, 0.9])
 def test_a_cut_off_zip_is_refused(limits: Limits, tmp_path: Path, keep: float) -> None:
     clip = frame_zip(tmp_path / "x.zip")

@@ -174,9 +174,9 @@ def test_what_a_session_cannot_be_is_refused_and_leaves_nothing(elsewhere, bundl
     refused(elsewhere, rewritten(bundle, WRONG[wrong]))
 
 
-def zipped(**members: bytes) -> bytes:
+def zipped(packing: int = zipfile.ZIP_DEFLATED, **members: bytes) -> bytes:
     out = io.BytesIO()
-    with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as target:
+    with zipfile.ZipFile(out, "w", packing) as target:
         for name, data in members.items():
             target.writestr(name.replace("__", "/").replace("_dot_", "."), data)
     return out.getvalue()
@@ -196,6 +196,7 @@ def test_files_that_are_no_bundles_are_refused_and_leave_nothing(elsewhere, bund
         zipped(session_dot_json=b"[]", video__source=video),
         zipped(session_dot_json=b"[" * 100_000, video__source=video),
         zipped(session_dot_json=b"\xff\xfe", video__source=video),
+        zipped(zipfile.ZIP_LZMA, session_dot_json=record, video__source=video),
     ):
         refused(elsewhere, data)
     refused(elsewhere, zipped(session_dot_json=record, video__source=b"no video"), InvalidMedia)
