@@ -8,7 +8,6 @@ Masks are bool arrays of shape (H, W) while an engine works, and COCO compressed
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -35,12 +34,14 @@ Stretches = tuple[tuple[int, int], ...]
 
 EDGE = 1e-6
 """How far beyond 1 a normalised coordinate may lie and still count as rounding."""
+_FAR = 1e12
 MAX_TEXT = 200
 MAX_NAME = 100
 
 
 def _unit(value: float, what: str) -> float:
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
+    # Of an integer of hundreds of digits even isfinite would fail.
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not -_FAR < value < _FAR:
         raise InvalidInput(f"{what} must be a finite number between 0 and 1.", "invalid_coordinates")
     if value < 0 or value > 1 + EDGE:
         raise InvalidInput(

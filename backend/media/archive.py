@@ -96,8 +96,12 @@ def _refuse_unsafe(info: zipfile.ZipInfo) -> None:
     name = info.orig_filename
     mode = info.external_attr >> 16
     odd_kind = stat.S_IFMT(mode) not in (0, stat.S_IFREG, stat.S_IFDIR)
-    odd_name = name.startswith("/") or ".." in name.split("/") or any(char in name for char in "\\\0")
-    if odd_kind or odd_name or name[1:2] == ":":
+    # Without a name zipfile can't tell whether it is a folder.
+    odd_name = (
+        not info.filename or name.startswith("/") or ".." in name.split("/") or any(char in name for char in "\\\0")
+    )
+    # Without a name zipfile fails over whether it is a folder.
+    if not info.filename or odd_kind or odd_name or name[1:2] == ":":
         raise InvalidMedia(
             "The zip holds a link or a file that would land outside its folder: it was not unpacked.", "unsafe_archive"
         )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import io
-import math
 from collections.abc import Sequence
 from fractions import Fraction
 
@@ -24,7 +23,7 @@ def frame_rate(fps: float | None) -> Fraction | None:
     if fps is None:
         return None
     # Less would round to nothing, and the video would be taken for one without a rate.
-    if not math.isfinite(fps) or not 0.01 <= fps <= 1000:
+    if not 0.01 <= fps <= 1000:
         raise InvalidInput("fps is a number from 0.01 to 1000.", "invalid_fps")
     ntsc = Fraction(round(fps * 1.001) * 1000, 1001)
     return ntsc if abs(float(ntsc) - fps) < 0.005 and fps != round(fps) else Fraction(fps).limit_denominator(1000)

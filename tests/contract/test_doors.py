@@ -35,10 +35,13 @@ SCENARIO: list[tuple[str, dict[str, Any]]] = [
     ("propagate", {"direction": "backward", "end_frame_index": 1}),
 ]
 
+ANY_MASKS = [step for step in SCENARIO if step[0] not in ("split", "merge")]
+"""What can be done whatever the masks look like: a random model's may be in one piece."""
 OBJECT_ROUTES = {"approve": "/approve", "split": "/split_object", "merge": "/merge_objects"}
 """What is done to an object, by its name in REST, and its endpoint of Gradio's."""
 
-Door = Callable[[str, str], list[Any]]
+Scenario = list[tuple[str, dict[str, Any]]]
+Door = Callable[[str, str, Scenario], list[Any]]
 
 
 def start(server: str) -> str:
@@ -51,10 +54,10 @@ def frames_only(frames: list[dict[str, Any]]) -> list[Any]:
     return [(f["frame_index"], f["objects"]) for f in frames]
 
 
-def by_rest(server: str, session_id: str, socket: bool = False) -> list[Any]:
+def by_rest(server: str, session_id: str, scenario: Scenario, socket: bool = False) -> list[Any]:
     out: list[Any] = []
     with httpx.Client(base_url=f"{server}/api/v1/video/session/{session_id}", timeout=60) as http:
-        for name, body in SCENARIO:
+        for name, body in scenario:
             if name == "propagate":
                 frames = (
                     propagate_by_socket(server, session_id, body)
@@ -75,8 +78,8 @@ def by_rest(server: str, session_id: str, socket: bool = False) -> list[Any]:
     return out
 
 
-def by_websocket(server: str, session_id: str) -> list[Any]:
-    return by_rest(server, session_id, socket=True)
+def by_websocket(server: str, session_id: str, scenario: Scenario) -> list[Any]:
+    return by_rest(server, session_id, scenario, socket=True)
 
 
 def propagate_by_socket(server: str, session_id: str, body: dict[str, Any]) -> list[dict[str, Any]]:
@@ -94,13 +97,13 @@ def propagate_by_socket(server: str, session_id: str, body: dict[str, Any]) -> l
     return frames
 
 
-def by_gradio(server: str, session_id: str) -> list[Any]:
+def by_gradio(server: str, session_id: str, scenario: Scenario) -> list[Any]:
     from gradio_client import Client
 
     client = Client(server, verbose=False, download_files=False)
     out: list[Any] = []
     try:
-        for name, body in SCENARIO:
+        for name, body in scenario:
             if name == "propagate":
                 items = list(client.submit(session_id, api_name="/propagate", **body))
                 *frames, last = [item for item, _ in items]
@@ -130,7 +133,7 @@ def shown(reply: dict[str, Any]) -> Any:
 @pytest.fixture(scope="module")
 def by_rest_first(server: str) -> tuple[list[Any], Any]:
     session_id = start(server)
-    said = by_rest(server, session_id)
+    said = by_rest(server, session_id, SCENARIO)
     return said, httpx.get(f"{server}/api/v1/video/session/{session_id}/results").json()
 
 
@@ -140,7 +143,7 @@ def test_every_door_gives_equal_results(server: str, by_rest_first: tuple[list[A
     with warnings.catch_warnings():
         # gradio_client's own threads leave sockets to the garbage collector.
         warnings.simplefilter("ignore", ResourceWarning)
-        said = door(server, session_id)
+        said = door(server, session_id, SCENARIO)
     expected, results = by_rest_first
     for step, (mine, theirs) in enumerate(zip(said, json.loads(json.dumps(expected)), strict=True)):
         assert json.loads(json.dumps(mine)) == theirs, SCENARIO[step]

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 COMMIT_SECONDS = 0.5
-MOST_BYTES = 400_000
+MOST_BYTES = 800_000
 """Of a file, with `small_files`."""
 JUMP_FILE = "clock-jump"
 """In DATA_DIR; by so many seconds the server's wall clock is wrong."""

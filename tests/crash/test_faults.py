@@ -119,10 +119,10 @@ def serve(tmp_path: Path, roots: Path, launcher: Launcher) -> Iterator[Callable[
 
 @pytest.fixture
 def tmpfs(tmp_path: Path) -> Iterator[Path]:
-    """A disk of 4 MB, where this machine lets us mount one."""
+    """A disk of 6 MB, where this machine lets us mount one."""
     folder = tmp_path / "disk"
     folder.mkdir()
-    made = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4m", "none", str(folder)], capture_output=True)
+    made = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=6m", "none", str(folder)], capture_output=True)
     if made.returncode:
         pytest.skip("mounting is not allowed here; the test with a limit of file sizes runs everywhere")
     yield folder
@@ -218,7 +218,7 @@ def test_a_disk_that_fills_up_during_a_propagation_ends_it_with_the_frames_it_ha
 
 
 def test_a_limit_of_file_sizes_is_as_good_as_a_full_disk(serve):
-    """Runs where nothing can be mounted: the database can't grow beyond 400 kB."""
+    """Runs where nothing can be mounted: the database can't grow beyond 800 kB."""
     desk = serve("small_files")
     book = desk.start()
     desk.prompt(book)

@@ -67,6 +67,11 @@ def test_members_that_would_land_outside_are_refused(limits: Limits, tmp_path: P
     assert refused(path, limits, tmp_path / "out").code == "unsafe_archive"
 
 
+def test_a_member_without_a_name_is_refused(limits: Limits, tmp_path: Path) -> None:
+    path = make(tmp_path / "x.zip", {"1.jpg": picture_bytes(1), "": b""})
+    assert refused(path, limits, tmp_path / "out").code == "unsafe_archive"
+
+
 def test_links_are_refused(limits: Limits, tmp_path: Path) -> None:
     path = make(tmp_path / "x.zip", [("2.jpg", picture_bytes(2)), (link("3.jpg"), b"/etc/passwd")])
     assert refused(path, limits, tmp_path / "out").code == "unsafe_archive"
