@@ -146,6 +146,7 @@ def box(*xywh: Any) -> dict[str, Any]:
         (points(-0.1, 0.5), 422),
         (points(float("nan"), 0.5), 422),
         (points(float("inf"), 0.5), 422),
+        (points(10**400, 0.5), 422),
         (points(0.5), 422),
         (points("a", 0.5), 422),
         (box(0.1, 0.1, 0, 0.5), 422),
