@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from tests.clips import write_clip
-from tests.contract.test_doors import Door, by_gradio, by_rest, by_websocket, start
+from tests.contract.test_doors import ANY_MASKS, Door, by_gradio, by_rest, by_websocket, start
 from tests.models.shrunk import environment
 from tests.server import running_server
 
@@ -32,7 +32,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def expected(server: str) -> list[object]:
-    return by_rest(server, start(server))
+    return by_rest(server, start(server), ANY_MASKS)
 
 
 def test_says_which_model_it_is(server: str) -> None:
@@ -60,5 +60,5 @@ def test_every_door_gives_the_same(server: str, expected: list[object], door: Do
     with warnings.catch_warnings():
         # gradio_client's own threads leave sockets to the garbage collector.
         warnings.simplefilter("ignore", ResourceWarning)
-        said = door(server, start(server))
+        said = door(server, start(server), ANY_MASKS)
     assert json.loads(json.dumps(said)) == json.loads(json.dumps(expected))
