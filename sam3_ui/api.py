@@ -428,7 +428,7 @@ class Endpoints:
             home.mkdir(parents=True)
             target = Path(await asyncio.to_thread(shutil.move, path, home / path.name))
             path.parent.rmdir()
-            self._service.discard_later(target)
+            self._service.exporting.discard_later(target)
             if self._claims is not None:
                 self._claims.add("file", [target], owner)
             return gr.FileData(path=str(target), orig_name=target.name)

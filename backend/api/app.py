@@ -14,7 +14,7 @@ from fastapi_offline import FastAPIOffline
 from starlette.exceptions import HTTPException
 from starlette.routing import Match, Mount
 
-from backend.api import errors, image, login, metrics, stream, system, video
+from backend.api import errors, files, image, login, metrics, objects, stream, system, video
 from backend.api.auth import Access
 from backend.api.guard import Guard, Rules
 from backend.api.headers import SafeHeaders
@@ -79,7 +79,8 @@ def create_api(service: Service) -> FastAPI:
     errors.install(app)
     # Only told in the OpenAPI document: the guard in front of everything does the asking.
     keyed = KEY_SCHEMES if settings.require_api_key else []
-    app.include_router(video.router, dependencies=keyed)
+    for room in (video, objects, files):
+        app.include_router(room.router, dependencies=keyed)
     app.include_router(stream.router)
     app.include_router(image.router, dependencies=keyed)
     app.include_router(system.open_router)

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import Depends
+from fastapi import APIRouter, Depends
+from fastapi import Path as PathParam
 from starlette.requests import HTTPConnection
 
+from backend.api import replies as r
 from backend.api.auth import Access
 from backend.api.guard import Rules
 from backend.sessions.service import Service
@@ -41,7 +43,15 @@ async def _owner(connection: HTTPConnection) -> str:
 
 ServiceDep = Annotated[Service, Depends(_service)]
 OwnerDep = Annotated[str, Depends(_owner)]
+SessionId = Annotated[str, PathParam(description="the session's id")]
+ObjId = Annotated[int, PathParam(description="the object's id")]
 
 
 async def video_enabled(service: ServiceDep) -> None:
     service.require_video()
+
+
+def video_router() -> APIRouter:
+    """A router for routes about video sessions."""
+    depends = [Depends(video_enabled)]
+    return APIRouter(prefix="/api/v1/video", tags=["video"], responses=r.ERRORS, dependencies=depends)

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse, RedirectResponse
 from starlette.requests import HTTPConnection
 
-from backend.api import schema as s
+from backend.api import bodies as b
 from backend.api.auth import LOGIN_SECONDS
 from backend.api.context import access_of, service_of
 from backend.errors import InvalidInput
@@ -25,7 +25,7 @@ def _with_cookie(connection: HTTPConnection, response: Response, value: str, sec
 
 
 @router.post("/api/v1/login", include_in_schema=False)
-async def login(connection: HTTPConnection, body: s.LoginBody) -> Response:
+async def login(connection: HTTPConnection, body: b.LoginBody) -> Response:
     """Exchange a key, or a name and a password, for the page's cookie."""
     if (body.api_key is None) == (body.username is None):
         raise InvalidInput("Send an api_key, or a username with its password.", "malformed_request")

@@ -14,9 +14,9 @@ from typing import Any
 from fastapi import APIRouter, WebSocket, WebSocketDisconnect
 from pydantic import ValidationError
 
+from backend.api.bodies import PropagateBody
 from backend.api.context import rules_of, service_of
 from backend.api.errors import body_of, close_code_of
-from backend.api.schema import PropagateBody
 from backend.errors import InvalidInput, NotFound, ServiceError
 from backend.sessions import operations, wire
 from backend.sessions.run import Run, follow

@@ -11,7 +11,7 @@ from typing import Any
 from fastapi import APIRouter
 from fastapi.responses import JSONResponse
 
-from backend.api import schema as s
+from backend.api import replies as r
 from backend.api.context import ServiceDep
 from backend.domain import Capabilities
 from backend.engines.devices import gpus
@@ -25,7 +25,7 @@ router = APIRouter(tags=["service"])
 open_router = APIRouter(tags=["service"])
 """What anybody may ask, keys or not."""
 SAMPLE = "sample.mp4"
-NOT_READY: dict[int | str, dict[str, Any]] = {503: {"model": s.NotReady, "description": "no engine is ready"}}
+NOT_READY: dict[int | str, dict[str, Any]] = {503: {"model": r.NotReady, "description": "no engine is ready"}}
 
 
 def _engine(service: Service) -> str:
@@ -34,11 +34,11 @@ def _engine(service: Service) -> str:
 
 @open_router.get("/health")
 @open_router.get("/api/v1/health", include_in_schema=False)
-async def health(service: ServiceDep) -> s.Health:
+async def health(service: ServiceDep) -> r.Health:
     """Alive, with what there is to know at a glance."""
     stats = service.stats()
     found = await asyncio.to_thread(gpus)
-    return s.Health(
+    return r.Health(
         status="healthy",
         timestamp=wire.time_out(datetime.now(UTC)),
         uptime_seconds=round(stats.uptime_seconds, 3),
@@ -51,7 +51,7 @@ async def health(service: ServiceDep) -> s.Health:
     )
 
 
-@open_router.get("/ready", response_model=s.Ready, responses=NOT_READY)
+@open_router.get("/ready", response_model=r.Ready, responses=NOT_READY)
 @open_router.get("/api/v1/ready", include_in_schema=False)
 async def ready(service: ServiceDep) -> JSONResponse:
     """200 only when an engine can take a session."""
@@ -66,9 +66,9 @@ async def ready(service: ServiceDep) -> JSONResponse:
     return JSONResponse({"detail": detail, "code": "engine_loading", "status": "loading"}, 503)
 
 
-@router.get("/models/info", responses=s.KEYED)
+@router.get("/models/info", responses=r.KEYED)
 @router.get("/api/v1/models/info", include_in_schema=False)
-async def models_info(service: ServiceDep) -> s.Models:
+async def models_info(service: ServiceDep) -> r.Models:
     """The engines, what they can do, and where they run."""
     models = []
     memory = {gpu.index: gpu.used_mb for gpu in await asyncio.to_thread(gpus)}
@@ -76,7 +76,7 @@ async def models_info(service: ServiceDep) -> s.Models:
         info = slot.info
         on_gpus = sum(memory.get(index, 0.0) for index in slot.gpus)
         models.append(
-            s.EngineModel(
+            r.EngineModel(
                 name=info.name if info else "",
                 title=slot.title,
                 loaded=slot.state == "ready",
@@ -90,7 +90,7 @@ async def models_info(service: ServiceDep) -> s.Models:
                 note=slot.error.sentence if slot.error else (info.note if info else ""),
             )
         )
-    return s.Models(models=models, server_version=VERSION, sam3_version=_installed("sam3"))
+    return r.Models(models=models, server_version=VERSION, sam3_version=_installed("sam3"))
 
 
 def _installed(package: str) -> str | None:
@@ -101,22 +101,22 @@ def _installed(package: str) -> str | None:
         return None
 
 
-def _capabilities(capabilities: Capabilities) -> s.EngineCapabilities:
-    return s.EngineCapabilities(**asdict(capabilities))
+def _capabilities(capabilities: Capabilities) -> r.EngineCapabilities:
+    return r.EngineCapabilities(**asdict(capabilities))
 
 
-@router.get("/api/v1/config", responses=s.KEYED)
-async def config(service: ServiceDep) -> s.Config:
+@router.get("/api/v1/config", responses=r.KEYED)
+async def config(service: ServiceDep) -> r.Config:
     """What a page needs to know before it asks for anything."""
     settings = service.settings
     sample = any((root / SAMPLE).is_file() for root in settings.video_roots)
-    return s.Config(
+    return r.Config(
         version=VERSION,
         max_upload_size_mb=settings.max_upload_size_mb,
         max_video_seconds=settings.max_video_seconds,
         sample=SAMPLE if sample else None,
         export_formats=[
-            s.ExportFormatReply(
+            r.ExportFormatReply(
                 name=f.name, title=f.title, extension=f.extension, media_type=f.media_type, description=f.description
             )
             for f in FORMATS.values()

@@ -15,7 +15,7 @@ class SessionFile:
 
     name: str = "session"
     title: str = "Session"
-    description: str = "Everything, video and history included, to open on another machine"
+    description: str = "Everything, video and history included, to open on another machine."
     extension: str = ".sam3.zip"
     media_type: str = "application/zip"
     options: Mapping[str, str] = field(default_factory=dict)

@@ -11,20 +11,16 @@ import shutil
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from fractions import Fraction
-from functools import partial
 from pathlib import Path
 from typing import BinaryIO
 
-from backend.domain import MAX_NAME, FrameResult, ObjectInfo, PromptAction, Video
-from backend.engines.base import FrameSource
+from backend.domain import MAX_NAME, ObjectInfo, PromptAction, Video
 from backend.errors import Conflict, EngineError, InvalidInput, NotFound, ServiceError, StorageUnavailable
-from backend.exports import registry as exports
-from backend.exports.many import kind_of, write_many
+from backend.exports.base import ExportFormat
 from backend.media import confined
 from backend.media.disk import disk_errors
 from backend.media.frames import FrameCache
@@ -33,10 +29,11 @@ from backend.owners import LOCAL_OWNER as LOCAL_OWNER
 from backend.owners import is_ticket, may_open
 from backend.sessions import wire
 from backend.sessions.budget import budget_bytes
-from backend.sessions.bundle import changes_of, opened_bundle, video_facts, write_bundle
+from backend.sessions.bundle import changes_of, opened_bundle, video_facts
 from backend.sessions.capacity import Capacity
 from backend.sessions.downloads import Downloads
 from backend.sessions.expiry import Sweeper
+from backend.sessions.exporting import PREFIX, Exporting
 from backend.sessions.labels import COLOR, Labels
 from backend.sessions.pictures import Still, painted
 from backend.sessions.quota import check_sessions
@@ -49,12 +46,8 @@ from backend.workers.pool import Pool, SlotStatus
 log = logging.getLogger(__name__)
 
 SESSION_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
-EXPORTS = "export-"
-"""How the folders of exports begin."""
 THUMBNAIL_WIDTH = 240
 """Pixels that a session's thumbnail is wide at most."""
-EXPORT_SECONDS = 3600.0
-"""How long an export that was handed to Gradio is kept."""
 MEND_SECONDS = 1.0
 """How often a data folder that could not be read is tried again."""
 
@@ -92,6 +85,7 @@ class Service:
         self.frames = FrameCache(settings.frame_cache_mb * 1_000_000)
         self.library = Library(settings, self._now)
         self.downloads = Downloads(settings, self.library)
+        self.exporting = Exporting(settings.outputs, self.frames, clock)
         self._store = store or SqliteStore(settings.data_dir.resolve(), self.library.source_of)
         self.labels = Labels(self._store, self._objects_of, _wait, self._now)
         self._passing = MemoryStore()
@@ -100,7 +94,6 @@ class Service:
         self._began = -clock()
         self._lock = threading.Lock()
         self._sessions: dict[str, Session] = {}
-        self._leaving: list[tuple[float, Path]] = []
         self._capacity = Capacity(settings.max_concurrent_sessions, self._all, pool, self._budget)
         self._sweeper = Sweeper(self.sweep, settings.session_cleanup_interval_seconds)
         self._mender = Sweeper(self._mend, MEND_SECONDS)
@@ -171,8 +164,7 @@ class Service:
     def start(self) -> None:
         if self._restored:
             self.library.sweep(starting=True)
-        for left in self.settings.outputs.glob(f"{EXPORTS}*"):
-            shutil.rmtree(left, ignore_errors=True)
+        self.exporting.sweep()
         confined.SPARE.keep()
         self.pool.start()
         self._sweeper.start()
@@ -189,7 +181,7 @@ class Service:
         self._note_use()
         for session in self._all():
             session.close("interrupted")
-        self._discard(0)
+        self.exporting.discard(0)
         self._store.close()
         self.frames.close()
         confined.SPARE.drop()
@@ -294,7 +286,7 @@ class Service:
         most = self.library.limits.max_bytes
         with self._lock:
             self._check_quota(owner)
-        with disk_errors(), tempfile.TemporaryDirectory(prefix=EXPORTS, dir=self._outputs()) as folder:
+        with disk_errors(), tempfile.TemporaryDirectory(prefix=PREFIX, dir=self.exporting.outputs()) as folder:
             path = Path(folder) / "session"
             with path.open("xb") as out:
                 shutil.copyfileobj(source, out)
@@ -324,10 +316,6 @@ class Service:
     def _check_quota(self, owner: str) -> None:
         """Refuse one session too many; the lock is held. Raises: TooMany."""
         check_sessions(owner, (s.owner for s in self._sessions.values()), self.settings.max_sessions_per_owner)
-
-    def _outputs(self) -> Path:
-        self.settings.outputs.mkdir(parents=True, exist_ok=True)
-        return self.settings.outputs
 
     def get(self, session_id: str, owner: str) -> Session:
         """A session by its id, its records loaded: from the disk, where nobody has used it for long.
@@ -434,7 +422,7 @@ class Service:
         self._note_use()
         if self._restored:
             self.library.sweep(self.settings.session_retention_seconds)
-        self._discard(EXPORT_SECONDS)
+        self.exporting.discard()
         return gone
 
     def _note_use(self) -> None:
@@ -538,25 +526,19 @@ class Service:
 
     def export(
         self, session_id: str, owner: str, format_name: str, options: Mapping[str, str]
-    ) -> tuple[Path, exports.ExportFormat]:
-        """Write the session's results to a file in a format; the caller deletes the file.
+    ) -> tuple[Path, ExportFormat]:
+        """Write the session's results to a file in a format; the caller deletes the file, and its folder.
 
         Raises:
             NotFound: no such format (`unknown_format`).
             InvalidInput: options the format does not know.
         """
-        session = self.get(session_id, owner)
-        fmt = exports.get(format_name)
-        with self._export_folder() as folder:
-            target = folder / f"{safe_stem(session.video.name)}{fmt.extension}"
-            with disk_errors():
-                fmt.write(self._export_source(session), target, options)
-        return target, fmt
+        return self.exporting.write(self.get(session_id, owner), format_name, options)
 
     def export_many(
         self, session_ids: Sequence[str], owner: str, format_name: str, options: Mapping[str, str]
     ) -> tuple[Path, str]:
-        """Write the results of several sessions to one file; the caller deletes it.
+        """Write the results of several sessions to one file; the caller deletes it, and its folder.
 
         Returns:
             The file, and its media type.
@@ -565,73 +547,8 @@ class Service:
             NotFound: no such format (`unknown_format`); a session that is unknown or somebody else's.
             InvalidInput: options the format does not know.
         """
-        fmt = exports.get(format_name)
         sessions = [self.get(session_id, owner) for session_id in dict.fromkeys(session_ids)]
-        extension, media_type = kind_of(fmt)
-        what = "images" if all(s.video.kind == "image" for s in sessions) else "sessions"
-        with self._export_folder() as folder:
-            target = folder / f"{len(sessions)}-{what}{extension}"
-            named = [(safe_stem(s.video.name), self._export_source(s)) for s in sessions]
-            with disk_errors():
-                write_many(fmt, named, target, options)
-        return target, media_type
-
-    @contextlib.contextmanager
-    def _export_folder(self) -> Iterator[Path]:
-        """A folder for an export; it stays for as long as the file in it, and goes at once if that can't be made."""
-        with disk_errors():
-            folder = Path(tempfile.mkdtemp(prefix=EXPORTS, dir=self._outputs()))
-        try:
-            yield folder
-        except BaseException:
-            shutil.rmtree(folder, ignore_errors=True)
-            raise
-
-    def discard_later(self, path: Path) -> None:
-        """Delete a file, and its folder, once whoever fetches it has had the time to."""
-        with self._lock:
-            self._leaving.append((self._clock(), path))
-
-    def _discard(self, older_than: float) -> None:
-        now = self._clock()
-        with self._lock:
-            gone = [path for since, path in self._leaving if now - since >= older_than]
-            self._leaving = [(since, path) for since, path in self._leaving if now - since < older_than]
-        for path in gone:
-            shutil.rmtree(path.parent, ignore_errors=True)
-
-    def _export_source(self, session: Session) -> exports.ExportSource:
-        def stale(obj_id: int, frame_index: int) -> bool:
-            with session.lock:
-                version = session.results.visible(obj_id, frame_index)
-                return version is not None and session.results.is_stale(obj_id, frame_index, version)
-
-        def result(frame_index: int) -> FrameResult | None:
-            with session.lock:
-                return session.results.frame(frame_index)
-
-        def frames() -> AbstractContextManager[FrameSource]:
-            return confined.ConfinedReader(session.video)
-
-        with session.lock:
-            objects = list(session.objects.values())
-            searched = {info.id: session.results.searched(info.id) for info in objects}
-
-        def known(obj_id: int, frame_index: int) -> bool:
-            with session.lock:
-                seen = session.results.visible(obj_id, frame_index) is not None
-            return seen or frame_index in searched[obj_id]
-
-        return exports.ExportSource(
-            video=session.video,
-            timestamps=self.frames.timestamps(session.video),
-            objects=objects,
-            result=result,
-            stale=stale,
-            known=known,
-            open_frames=frames,
-            save=partial(write_bundle, session),
-        )
+        return self.exporting.write_many(sessions, format_name, options)
 
     # --- the server ------------------------------------------------------------------------------
 
@@ -670,9 +587,3 @@ def _wait(begin: Callable[[OnStored], None]) -> None:
 
     begin(on_stored)
     stored.result()
-
-
-def safe_stem(name: str) -> str:
-    """A file name without its ending, fit for any file system."""
-    stem = re.sub(r"[^\w.-]+", "_", Path(name).stem).strip("._")
-    return stem[:80] or "video"

@@ -7,6 +7,8 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
+import cv2
+import numpy as np
 import pytest
 from playwright.sync_api import Route
 
@@ -41,8 +43,8 @@ def test_no_state_of_the_workspace_breaks_a_rule(visit: Callable[..., Person], s
     person.find("red bicycle")
     look("nothing found")
     person.press("Escape", "Escape")
-    for name in ("Export", "Playback speed", "Objects to propagate", "Refining"):
-        page.get_by_role("button", name=re.compile(f"^{name}")).click()
+    for name in ("Export", "Playback speed", "Objects to propagate", "Refining", "Looks", "Class", "More for"):
+        page.get_by_role("button", name=re.compile(f"^{name}")).first.click()
         look(f"menu of {name}")
         person.press("Escape")
     person.press("?")
@@ -79,12 +81,27 @@ def test_no_other_page_breaks_a_rule(visit: Callable[..., Person], server: str, 
         known["models"][0] |= {"state": "loading", "stage": "Reading the weights"}
         route.fulfill(body=json.dumps(known), content_type="application/json")
 
-    for name in ("Images", "Sessions", "API"):
-        page.get_by_role("button", name=name, exact=True).click()
-        page.wait_for_load_state("networkidle")
-        found += [f"{name}, {line}" for line in violations(page)]
+    picture = tmp_path / "grey.png"
+    cv2.imwrite(str(picture), np.full((200, 320, 3), 90, np.uint8))
+    page.get_by_role("button", name="Images", exact=True).click()
+    found += [f"no images, {line}" for line in violations(page)]
+    with page.expect_file_chooser() as chooser:
+        page.get_by_role("button", name="Choose images").click()
+    chooser.value.set_files([picture, picture])
+    person.until("s.images.filter(i => i.sid).length === 2 && s.view === 'work' && s.shown >= 0", seconds=120)
+    person.click(0.3, 0.5).settled()
+    found += [f"images, {line}" for line in violations(page)]
+    page.get_by_role("button", name="Sessions", exact=True).click()
+    page.locator(".sheet").get_by_text("grey.png").first.wait_for()
+    found += [f"sessions, {line}" for line in violations(page)]
+    page.get_by_role("button", name=re.compile("^Close ")).first.click()
+    found += [f"closing a session, {line}" for line in violations(page)]
+    page.get_by_role("button", name="API", exact=True).click()
+    found += [f"API, {line}" for line in violations(page)]
+    page.evaluate("() => { localStorage.clear(); sessionStorage.clear(); location.hash = ''; }")
     page.route("**/models/info", loading)
     page.reload()
+    person.until("s.view === 'empty'")
     person.sample()
     assert "is loading (Reading the weights)" in page.inner_text("body")
     found += [f"an engine that loads, {line}" for line in violations(page)]

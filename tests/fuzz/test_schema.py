@@ -14,7 +14,7 @@ import pytest
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from backend.api import schema
+from backend.api import bodies
 from backend.domain import Box, MaskPrompt, Points, Text, Video
 from backend.errors import ServiceError
 from backend.sessions.planning import PropagateRequest
@@ -26,18 +26,18 @@ from tests.report import record
 
 VIDEO = Video("v", Path("v.mp4"), "v.mp4", 7, 5, Fraction(24), 12, 0.5)
 BODIES = (
-    schema.StartBody,
-    schema.PromptBody,
-    schema.PropagateBody,
-    schema.ObjectBody,
-    schema.ApproveBody,
-    schema.LabelBody,
-    schema.SplitBody,
-    schema.MergeBody,
-    schema.ImageBody,
-    schema.BatchBody,
-    schema.FeaturesBody,
-    schema.LoginBody,
+    bodies.StartBody,
+    bodies.PromptBody,
+    bodies.PropagateBody,
+    bodies.ObjectBody,
+    bodies.ApproveBody,
+    bodies.LabelBody,
+    bodies.SplitBody,
+    bodies.MergeBody,
+    bodies.ImageBody,
+    bodies.BatchBody,
+    bodies.FeaturesBody,
+    bodies.LoginBody,
 )
 
 IMAGE = "aGVsbG8="
@@ -47,20 +47,20 @@ PROMPTS: list[dict[str, Any]] = [
     {"type": "box", "box": [0.1, 0.1, 0.3, 0.4], "label": True, "exemplar": False},
     {"type": "mask", "mask": "S1", "mode": "add"},
 ]
-FITTING: list[tuple[type[schema.Body], dict[str, Any]]] = [
-    (schema.StartBody, {"video_path": "a.mp4", "session_id": "mine", "gpu_ids": [0], "fps": 24}),
-    (schema.PromptBody, {"frame_index": 3, "prompts": PROMPTS, "obj_id": 1}),
-    (schema.PropagateBody, {"direction": "both", "start_frame_index": 0, "max_frames": 3, "obj_ids": [1]}),
-    (schema.PropagateBody, {"end_frame_index": 5}),
-    (schema.ObjectBody, {"name": "a", "label": "b", "color": "#112233"}),
-    (schema.ApproveBody, {"start": 0, "stop": 3, "approved": False}),
-    (schema.SplitBody, {"frame_index": 3, "prompts": [PROMPTS[1], PROMPTS[3]], "start": 0, "stop": 3}),
-    (schema.LabelBody, {"label": "dog", "color": "#112233"}),
-    (schema.MergeBody, {"obj_id": 2, "start": 0}),
-    (schema.ImageBody, {"image": IMAGE, "prompts": PROMPTS[:2], "confidence_threshold": 0.5}),
-    (schema.BatchBody, {"images": [{"id": 1, "image": IMAGE, "prompts": PROMPTS[1:]}], "max_concurrent": 2}),
-    (schema.FeaturesBody, {"image": IMAGE, "text_prompts": ["a", "b"], "confidence_threshold": None}),
-    (schema.LoginBody, {"api_key": "k"}),
+FITTING: list[tuple[type[bodies.Body], dict[str, Any]]] = [
+    (bodies.StartBody, {"video_path": "a.mp4", "session_id": "mine", "gpu_ids": [0], "fps": 24}),
+    (bodies.PromptBody, {"frame_index": 3, "prompts": PROMPTS, "obj_id": 1}),
+    (bodies.PropagateBody, {"direction": "both", "start_frame_index": 0, "max_frames": 3, "obj_ids": [1]}),
+    (bodies.PropagateBody, {"end_frame_index": 5}),
+    (bodies.ObjectBody, {"name": "a", "label": "b", "color": "#112233"}),
+    (bodies.ApproveBody, {"start": 0, "stop": 3, "approved": False}),
+    (bodies.SplitBody, {"frame_index": 3, "prompts": [PROMPTS[1], PROMPTS[3]], "start": 0, "stop": 3}),
+    (bodies.LabelBody, {"label": "dog", "color": "#112233"}),
+    (bodies.MergeBody, {"obj_id": 2, "start": 0}),
+    (bodies.ImageBody, {"image": IMAGE, "prompts": PROMPTS[:2], "confidence_threshold": 0.5}),
+    (bodies.BatchBody, {"images": [{"id": 1, "image": IMAGE, "prompts": PROMPTS[1:]}], "max_concurrent": 2}),
+    (bodies.FeaturesBody, {"image": IMAGE, "text_prompts": ["a", "b"], "confidence_threshold": None}),
+    (bodies.LoginBody, {"api_key": "k"}),
 ]
 """Bodies that fit, into which drawn JSON is put: one place at a time."""
 
@@ -106,7 +106,7 @@ def variants(value: Any, way: tuple[str | int, ...], piece: Any) -> Iterator[Any
         yield changed
 
 
-def check_body(body: type[schema.Body], value: Any) -> bool:
+def check_body(body: type[bodies.Body], value: Any) -> bool:
     """Whether it fits."""
     try:
         made = body.model_validate(value)
@@ -114,11 +114,11 @@ def check_body(body: type[schema.Body], value: Any) -> bool:
         return False
     # What is let in can be said again, and goes on without surprises.
     assert body.model_validate(made.model_dump()) == made
-    if isinstance(made, schema.PropagateBody):
+    if isinstance(made, bodies.PropagateBody):
         check_range(made.request())
-    if isinstance(made, schema.PromptBody | schema.SplitBody):
+    if isinstance(made, bodies.PromptBody | bodies.SplitBody):
         check_prompts([p.model_dump() for p in made.prompts])
-    if isinstance(made, schema.StartBody) and made.fps is not None:
+    if isinstance(made, bodies.StartBody) and made.fps is not None:
         check_rate(made.fps)
     return True
 

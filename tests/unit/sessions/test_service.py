@@ -329,7 +329,7 @@ def test_what_was_handed_out_is_deleted_after_a_while(tmp_path, fake_pool: Pool)
     (tmp_path / "out").mkdir()
     handed = tmp_path / "out" / "masks.json"
     handed.write_text("{}")
-    service.discard_later(handed)
+    service.exporting.discard_later(handed)
     now[0] = 3599.0
     service.sweep()
     assert handed.exists()
