@@ -137,7 +137,7 @@ class Life:
         if self.failures:
             raise self.failures[0]
 
-    def _spawn(self, name: str, work: Callable[[random.Random], None], dice: random.Random) -> None:
+    def _spawn(self, name: str, work: Callable[[random.Random], None], dice: random.Random) -> threading.Thread:
         def run() -> None:
             try:
                 work(dice)
@@ -150,6 +150,7 @@ class Life:
         thread = threading.Thread(target=run, name=name, daemon=True)
         self._threads.append(thread)
         thread.start()
+        return thread
 
     def _acknowledged(self, kind: str, door: Rest) -> None:
         with self._counting:
@@ -453,8 +454,8 @@ class Life:
                 door.close_connection()
 
         work = {"follow": follow, "rename": rename, "cancel": cancel}[what]
-        self._spawn(what, lambda _: work(), dice)
-        return self._threads[-1]
+        # Not the last of all threads: another client may begin one meanwhile.
+        return self._spawn(what, lambda _: work(), dice)
 
     def _settle(self, book: SessionBook) -> None:
         """Wait for a run that nobody watches, and compare what is there then."""
