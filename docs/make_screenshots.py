@@ -188,10 +188,11 @@ def reading(studio: Studio) -> None:
     chooser.value.set_files(broken)
     other.page.get_by_role("alert").wait_for()
     studio.shoot(other, "refused-dark-1280")
-    other.press("Escape").page.route("**/session/gone/**", lambda route: route.abort())
+    why = {"detail": "The server can't read its data folder. Try again later.", "code": "storage_unavailable"}
+    other.press("Escape").page.route("**/session/gone/**", lambda route: route.fulfill(status=503, json=why))
     other.page.goto(f"{studio.lite}/#session=gone")
     other.page.reload()
-    other.until("s.trouble")
+    other.page.get_by_role("button", name="Try again").wait_for()
     studio.shoot(other, "trouble-dark-1280")
     other.page.context.close()
 
