@@ -66,7 +66,9 @@ export function createFrames(app) {
 
   function pump() {
     if (state.sid === null || offline) return;
-    if (wanted >= 0 && missing(wanted) && loading.size < 4) load(wanted, "high");
+    // A run must not slow down for being looked at: one picture on its way, one being drawn.
+    const most = state.following ? 2 : 4;
+    if (wanted >= 0 && missing(wanted) && loading.size < most) load(wanted, "high");
     const lanes = state.playing ? 4 : 2;
     for (const n of ahead) {
       if (loading.size >= lanes) return;

@@ -7,11 +7,11 @@ const KEYS = [
   ["Without a mouse", [["Aim", "Alt ←↑↓→"], ["Aim by single pixels", "Alt Shift ←↑↓→"], ["Add, take away", "Enter", "Shift Enter"], ["Corner of a box, brush down and up", "Enter"], ["Drop it", "Esc"]]],
   ["Tools", [["Point", "V"], ["Box", "B"], ["Brush, eraser", "P", "E"], ["Brush size", "Alt wheel", "Alt +", "Alt −"], ["Pan", "H", "Space drag"]]],
   ["Picture", [["Zoom", "Wheel", "+", "−"], ["Fit", "F"], ["100%", "Z"], ["Looks, opacity", "L"]]],
-  ["Time", [["Play, pause", "Space"], ["Step", "←", "→"], ["Ten frames", "Shift ←", "Shift →"], ["First, last frame", "Home", "End"], ["Previous, next prompt", "[", "]"], ["Previous, next to check", ",", "."], ["Range from, to here", "I", "O"], ["Choose a span", "Drag a lane"], ["Loop", "R"]]],
+  ["Time", [["Play, pause", "Space"], ["Step", "←", "→"], ["Ten frames", "Shift ←", "Shift →"], ["First, last frame", "Home", "End"], ["Previous, next prompt", "[", "]"], ["Previous, next to check", ",", "."], ["Range from, to here", "I", "O"], ["Choose a span", "Drag a lane"], ["Timeline wider, nearer", "<", ">", "Ctrl wheel"], ["Loop", "R"]]],
   ["Images", [["Previous, next image", "←", "→"], ["Ten images", "Shift ←", "Shift →"], ["Previous, next without masks", "[", "]"], ["Find the words in all", "Ctrl Enter"], ["Stop finding", "Esc"]]],
   ["Objects", [["Select", "1–9"], ["Hide, show", "Shift 1–9"], ["Approve", "A"], ["Remove", "Del"]]],
   ["Run", [["Propagate", "Ctrl Enter"], ["Stop", "Esc"], ["Undo, redo", "Ctrl Z", "Ctrl Shift Z"]]],
-  ["By touch", [["Add", "Tap"], ["Take away", "Hold"], ["Box", "Drag"], ["Zoom and pan", "Two fingers"]]],
+  ["By touch", [["Add", "Tap"], ["Take away", "Hold"], ["Box", "Drag"], ["Zoom and pan", "Two fingers"], ["Timeline: nearer, along", "Two fingers"]]],
 ];
 
 export function mountHelp(app) {

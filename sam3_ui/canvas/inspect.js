@@ -1,6 +1,6 @@
 // A read-only window into the page for tests and for people who debug: `window.__sam3`.
 
-import { shapeOf } from "./results.js";
+import { holdsPoint, shapeOf } from "./results.js";
 
 export function mountInspection(app) {
   const { state, parts } = app;
@@ -34,9 +34,7 @@ export function mountInspection(app) {
     /** Whether a point of a frame lies in an object's mask. */
     inMask(frame, id, x, y) {
       const entry = app.results.get(frame)?.get(id);
-      if (!entry) return false;
-      const { mask } = shapeOf(entry);
-      return mask.data[Math.floor(y * mask.height) * mask.width + Math.floor(x * mask.width)] === 1;
+      return entry !== undefined && holdsPoint(entry, [x, y]);
     },
     fresh: (frame) => app.results.fresh(frame),
   });

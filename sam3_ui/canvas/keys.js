@@ -35,6 +35,7 @@ export function mountKeys(app) {
     "+": () => app.stage.zoomBy(1.25), "=": () => app.stage.zoomBy(1.25), "-": () => app.stage.zoomBy(0.8),
     "[": () => app.player.mark(-1), "]": () => app.player.mark(1),
     ",": () => actions.prevProblem(), ".": () => actions.nextProblem(),
+    "<": () => app.timeline.zoomBy(1.5), ">": () => app.timeline.zoomBy(1 / 1.5),
     a: approve,
     i: () => setRange(0), o: () => setRange(1),
     r: () => store.set({ loop: !state.loop }),

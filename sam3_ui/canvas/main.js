@@ -105,10 +105,9 @@ export function mount(element, { base }) {
 
 async function begin(app) {
   const { store, api } = app;
-  store.set({ trouble: null });
   try {
     const [config, models] = await Promise.all([api.config(), api.models()]);
-    store.set({ config, model: models.models[0] ?? null });
+    store.set({ config, model: models.models[0] ?? null, trouble: null });
     const rate = Number(localStorage.getItem(`sam3.rate.${models.models[0]?.name}`));
     if (rate) store.set({ rate });
     pollModel(app);

@@ -1,9 +1,10 @@
 // Masks over the picture: fill and outline over a dark halo, or another look. Widths are in screen pixels.
 
 import { drawEffect } from "./effects.js";
-import { shapeOf } from "./results.js";
+import { finePath, holdsPoint, shapeOf } from "./results.js";
 import { isVisible, objectOf } from "./store.js";
 
+const LARGE = 1.5; // screen pixels by video pixel from which on the pixels' corners can be seen
 const SELECTED_MORE = 0.1; // of the fill's opacity
 
 /** The visible entries of a frame that have a mask, the selected one last. */
@@ -26,7 +27,8 @@ export function drawMasks(ctx, app, frame, scale, bitmap) {
   const fill = state.maskView === "fill" ? state.opacity.fill : 0;
   ctx.lineJoin = "round";
   for (const entry of entries) {
-    const { path, mask } = shapeOf(entry);
+    const { path: plain, mask } = shapeOf(entry);
+    const path = scale > LARGE ? finePath(entry) : plain;
     const selected = entry.id === state.selected;
     const color = objectOf(state, entry.id).color;
     ctx.save();
@@ -49,12 +51,6 @@ export function drawMasks(ctx, app, frame, scale, bitmap) {
 }
 
 /** The id of the topmost visible object at a point of the frame (normalised), or null. */
-export function objectAt(app, frame, [x, y]) {
-  for (const entry of visible(app, frame).reverse()) {
-    const { mask } = shapeOf(entry);
-    const px = Math.min(mask.width - 1, Math.floor(x * mask.width));
-    const py = Math.min(mask.height - 1, Math.floor(y * mask.height));
-    if (mask.data[py * mask.width + px]) return entry.id;
-  }
-  return null;
+export function objectAt(app, frame, point) {
+  return visible(app, frame).findLast((entry) => holdsPoint(entry, point))?.id ?? null;
 }

@@ -75,11 +75,8 @@ export function mountObjects(app) {
     const tools = n
       ? `<button class="ib" data-do="toggleAll" title="${allHidden ? "Show" : "Hide"} all" aria-label="${allHidden ? "Show" : "Hide"} all">${icon(allHidden ? "eyeoff" : "eye", "s")}</button><button class="ib" data-do="newObject" title="New object (N)" aria-label="New object">${icon("plus", "s")}</button>`
       : "";
-    const scroll = parts.objects.querySelector(".list")?.scrollTop ?? 0;
     const html = `<div class="sh">Objects <span class="n">${n}</span><span class="grow"></span>${tools}</div>${list}`;
     if (!paint(parts.objects, html)) return;
-    const box = parts.objects.querySelector(".list");
-    if (box) box.scrollTop = scroll;
     const input = parts.objects.querySelector("input.rename");
     if (input && document.activeElement !== input) {
       input.focus();
@@ -115,9 +112,9 @@ export function mountObjects(app) {
     if (event.target.matches("input.rename")) finish(event.target, true);
   });
 
-  store.on(["objects", "selected", "hidden", "solo", "renaming", "problems", "shown", "playing", "range", "target", "run", "info"], (changed) => {
+  store.on(["objects", "selected", "hidden", "solo", "renaming", "problems", "shown", "playing", "scrubbing", "range", "target", "run", "info"], (changed) => {
     // Which frame Approve is about can wait until the picture rests.
-    if (changed.size > 1 || !changed.has("shown") || !(state.playing || isRunning(state))) draw();
+    if (changed.size > 1 || !changed.has("shown") || !(state.playing || state.scrubbing || isRunning(state))) draw();
   });
 
   Object.assign(actions, {

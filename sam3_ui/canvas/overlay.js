@@ -9,17 +9,6 @@ import { editObjects, isRunning, objectOf } from "./store.js";
 
 const CROSS = '<svg class="aim" viewBox="0 0 22 22" style="left:X;top:Y"><path d="M11 1v7M11 14v7M1 11h7M14 11h7" stroke="#000" stroke-width="4"/><path d="M11 1v7M11 14v7M1 11h7M14 11h7" stroke="#fff" stroke-width="2"/></svg>';
 
-/** The column in the middle of a mask's upper part: where its tag stands. */
-function topOf(mask) {
-  if (mask.top === undefined) {
-    let [sum, n] = [0, 0];
-    const end = Math.min(mask.y1, mask.y0 + Math.max(2, Math.round((mask.y1 - mask.y0) * 0.08)));
-    for (let y = mask.y0; y < end; y++) for (let x = mask.x0; x < mask.x1; x++) if (mask.data[y * mask.width + x]) [sum, n] = [sum + x, n + 1];
-    mask.top = n ? sum / n : (mask.x0 + mask.x1) / 2;
-  }
-  return mask.top;
-}
-
 export function createOverlay(app) {
   const { state, parts } = app;
   const layers = {};
@@ -45,9 +34,9 @@ export function createOverlay(app) {
       .map((entry) => {
         const object = objectOf(state, entry.id);
         const { mask } = shapeOf(entry);
-        const [x, top] = app.stage.project(topOf(mask) / mask.width, mask.y0 / mask.height);
+        const [x, top] = app.stage.project(mask.top / mask.width, mask.y0 / mask.height);
         const half = 14 + object.name.length * 3.4;
-        const { width, height } = parts.mat.getBoundingClientRect();
+        const { width, height } = app.stage.area();
         const cx = Math.min(width - half - 4, Math.max(app.stage.panes().at(-1) + half + 4, x));
         let cy = Math.min(height - 6, Math.max(26, top - 5));
         for (let i = 0; i < 6; i++) {
@@ -133,7 +122,7 @@ export function createOverlay(app) {
     if (brush && !aim) return `<span class="ring" style="left:${hover.cx}px;top:${hover.cy}px;width:${state.brush}px;height:${state.brush}px"></span>`;
     if (state.tool === "pan" || !hover.still) return "";
     const [first, second] = words(hover);
-    const { width, height } = parts.mat.getBoundingClientRect();
+    const { width, height } = app.stage.area();
     const right = hover.cx + 200 > width;
     const low = hover.cy + 70 > height;
     const x = right ? `right:${(width - hover.cx + 14).toFixed(0)}px` : `left:${(hover.cx + 16).toFixed(0)}px`;

@@ -14,6 +14,8 @@ export function createPlayer(app) {
   const ends = () => (state.loop && state.range ? state.range : [0, last()]);
 
   function upcoming(n) {
+    // A run that is followed makes its frames as they come: what lies ahead has nothing to show yet.
+    if (state.following) return [];
     const list = [];
     const far = state.playing ? AHEAD * 2 : AHEAD;
     for (let i = 1; i <= far; i++) if (n + i <= last()) list.push(n + i);

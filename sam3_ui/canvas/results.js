@@ -1,8 +1,8 @@
 // Stored masks around the playhead, by frame. An edit makes them old; old ones stay on the screen
 // until the new ones are there, so that nothing flickers.
 
-import { toPath } from "./contour.js";
-import { decode } from "./rle.js";
+import { toFinePath, toPath } from "./contour.js";
+import { decode, holdsPixel } from "./rle.js";
 
 const BEFORE = 16;
 const AFTER = 48;
@@ -89,11 +89,34 @@ export function createResults(app) {
   };
 }
 
-/** The decoded mask and its outline of an entry, made once: { mask, path }. */
+/** The column in the middle of a mask's upper part: where its tag stands. */
+function topOf({ data, x0, y0, x1, y1 }) {
+  const stride = x1 - x0;
+  const rows = Math.min(y1 - y0, Math.max(2, Math.round((y1 - y0) * 0.08)));
+  let [sum, n] = [0, 0];
+  for (let k = 0; k < rows * stride; k++) if (data[k]) [sum, n] = [sum + x0 + (k % stride), n + 1];
+  return n ? sum / n : (x0 + x1) / 2;
+}
+
+/** An entry's mask { width, height, area, x0, y0, x1, y1, top } and its outline, made once: { mask, path }. */
 export function shapeOf(entry) {
   if (entry.shape === undefined) {
     const mask = decode(entry.counts, entry.size);
-    entry.shape = { mask, path: mask.area ? toPath(mask) : null };
+    const path = mask.area ? toPath(mask) : null;
+    // The pixels are let go of: hundreds of frames are kept.
+    entry.shape = { mask: { ...mask, top: topOf(mask), data: undefined }, path };
   }
   return entry.shape;
+}
+
+/** An entry's outline by every pixel's corner, for a picture that is shown large; made when it is asked for. */
+export function finePath(entry) {
+  const shape = shapeOf(entry);
+  if (shape.path && !shape.fine) shape.fine = toFinePath(decode(entry.counts, entry.size));
+  return shape.fine ?? null;
+}
+
+/** Whether a point of the frame (normalised) lies in an entry's mask. */
+export function holdsPoint({ counts, size: [height, width] }, [x, y]) {
+  return holdsPixel(counts, height, Math.min(width - 1, Math.floor(x * width)), Math.min(height - 1, Math.floor(y * height)));
 }

@@ -38,36 +38,59 @@ export function formatCounts(runs) {
   return text;
 }
 
+/** Calls column(x, top, bottom) for each upright piece of the mask, from left to right; ends exclusive. */
+function eachPiece(runs, height, column) {
+  let at = 0;
+  let on = false;
+  for (const run of runs) {
+    const stop = at + run;
+    while (on && at < stop) {
+      const x = Math.floor(at / height);
+      const y = at - x * height;
+      const bottom = Math.min(height, y + stop - at);
+      column(x, y, bottom);
+      at += bottom - y;
+    }
+    at = stop;
+    on = !on;
+  }
+}
+
 /**
- * Decode to { data: Uint8Array(width × height) row by row, x0, y0, x1, y1, area }; the box is the
- * mask's own in pixels, ends exclusive (all 0 when nothing is set).
+ * Decode to { width, height, area, x0, y0, x1, y1, data }: the box is the mask's own in pixels, ends exclusive
+ * (all 0 when nothing is set), and `data` its (x1 - x0) × (y1 - y0) pixels row by row. The box alone, because a
+ * whole picture's pixels a mask are what a page runs out of memory with.
  */
 export function decode(counts, [height, width]) {
-  const data = new Uint8Array(width * height);
+  const runs = parseCounts(counts);
   let [x0, y0, x1, y1, area] = [width, height, 0, 0, 0];
+  eachPiece(runs, height, (x, top, bottom) => {
+    x0 = Math.min(x0, x);
+    x1 = Math.max(x1, x + 1);
+    y0 = Math.min(y0, top);
+    y1 = Math.max(y1, bottom);
+    area += bottom - top;
+  });
+  if (!area) return { width, height, area, x0: 0, y0: 0, x1: 0, y1: 0, data: new Uint8Array(0) };
+  const stride = x1 - x0;
+  const data = new Uint8Array(stride * (y1 - y0));
+  eachPiece(runs, height, (x, top, bottom) => {
+    for (let k = (top - y0) * stride + x - x0, end = (bottom - y0) * stride; k < end; k += stride) data[k] = 1;
+  });
+  return { width, height, area, x0, y0, x1, y1, data };
+}
+
+/** Whether a pixel is set, without decoding the mask. */
+export function holdsPixel(counts, height, x, y) {
+  const wanted = x * height + y;
   let at = 0;
   let on = false;
   for (const run of parseCounts(counts)) {
-    if (on && run) {
-      area += run;
-      const stop = at + run;
-      let x = Math.floor(at / height);
-      let y = at - x * height;
-      if (x < x0) x0 = x;
-      while (at < stop) {
-        const bottom = Math.min(height, y + stop - at);
-        if (y < y0) y0 = y;
-        if (bottom > y1) y1 = bottom;
-        for (let k = y * width + x, end = bottom * width; k < end; k += width) data[k] = 1;
-        at += bottom - y;
-        x += 1;
-        y = 0;
-      }
-      if (x > x1) x1 = x;
-    } else at += run;
+    at += run;
+    if (wanted < at) return on;
     on = !on;
   }
-  return area ? { data, x0, y0, x1, y1, area, width, height } : { data, x0: 0, y0: 0, x1: 0, y1: 0, area: 0, width, height };
+  return false;
 }
 
 /** Encode a row-by-row mask (non-zero is set) of width × height. */

@@ -73,6 +73,11 @@ export function createSession(app) {
     } else if (error.code !== "offline") app.toast.error("The session could not be read", error.message);
   }
 
+  function troubled(sid, error) {
+    app.trouble.show("The session could not be opened", error, (byItself) =>
+      open(sid, byItself ? { swap: true, onError: (e) => (e.status === 404 ? lost(e) : troubled(sid, e)) } : {}));
+  }
+
   /** Open a session. `swap`: what is shown stays until the other is there; `onError`: told instead of a toast. */
   async function open(sid, { quiet = false, swap = false, onError = null } = {}) {
     const mine = ++opening;
@@ -107,7 +112,7 @@ export function createSession(app) {
       if (onError) onError(error);
       else if (!gone && !swap) {
         history.replaceState(null, "", `#session=${sid}`);
-        app.trouble.show("The session could not be opened", error, () => open(sid));
+        troubled(sid, error);
       } else if (!quiet) app.toast.error("The session could not be opened", error.message);
       return false;
     }

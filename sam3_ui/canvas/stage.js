@@ -23,6 +23,7 @@ export function createStage(app) {
   let painting = 0;
   const painters = []; // what else draws, in video pixels: (ctx, scale)
 
+  const moving = () => isRunning(state) || state.playing || state.scrubbing;
   const size = () => state.info?.resolution ?? { width: 1, height: 1 };
   const fitScale = () => Math.min((box.width - 2 * MARGIN) / size().width, (box.height - 2 * MARGIN) / size().height);
 
@@ -93,7 +94,8 @@ export function createStage(app) {
     ctx.clip();
     ctx.setTransform(view.scale * ratio, 0, 0, view.scale * ratio, (left + view.x) * ratio, view.y * ratio);
     ctx.imageSmoothingEnabled = view.scale < 4;
-    ctx.imageSmoothingQuality = "high";
+    // What stands is drawn well, what moves is drawn soon.
+    ctx.imageSmoothingQuality = moving() ? "low" : "high";
     ctx.beginPath();
     ctx.rect(0, 0, width, height);
     ctx.clip();
@@ -117,9 +119,8 @@ export function createStage(app) {
    * so is one on the way to it; at rest never, or a click would prompt a neighbouring frame.
    */
   function arrived(n) {
-    const moving = isRunning(state) || state.playing || app.scrubbing;
     const nearer = state.shown >= 0 && Math.abs(n - state.frame) < Math.abs(state.shown - state.frame);
-    if (n === state.frame || n === state.shown || (moving && nearer)) show(n);
+    if (n === state.frame || n === state.shown || (moving() && nearer)) show(n);
   }
 
   function resized() {
@@ -134,7 +135,12 @@ export function createStage(app) {
   }).observe(parts.mat);
   store.after(["sideBySide"], resized);
 
-  store.after(["selected", "hidden", "solo", "maskView", "objects", "info"], draw);
+  store.after(["selected", "hidden", "solo", "maskView", "objects", "info", "playing", "scrubbing"], draw);
+  let ran = false;
+  store.after(["run"], () => {
+    if (ran !== isRunning(state)) draw();
+    ran = isRunning(state);
+  });
 
   return {
     draw,
@@ -163,6 +169,8 @@ export function createStage(app) {
       return [left + view.x + x * width * view.scale, view.y + y * height * view.scale];
     },
     panes,
+    /** The canvas's size in CSS pixels, without asking the layout for it. */
+    area: () => ({ width: whole, height: box.height }),
     paneWidth: () => box.width,
     /** Until it is let go (null), a gesture stays in the pane that it began in, wherever the pointer goes. */
     hold(clientX) {

@@ -31,6 +31,7 @@ export const initialState = () => ({
   frame: 0, // where the playhead is
   shown: -1, // the frame whose picture is on the canvas
   playing: false,
+  scrubbing: false, // the playhead is under the pointer
   speed: 1,
   loop: false,
 
@@ -55,6 +56,7 @@ export const initialState = () => ({
   following: false, // the playhead goes with the run
   rate: null, // frames a second of the last run
   zoom: 1, // screen pixels by video pixel, for the status line
+  timeZoom: 0, // of the timeline: 0 is the whole video, 1 as near as its slider goes
 });
 
 export function createStore() {

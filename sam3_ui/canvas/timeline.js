@@ -21,6 +21,7 @@ export function mountTimeline(app) {
   const $ = (q) => root.querySelector(q);
   const [ruler, strip, rows, heads, knob] = [$(".ruler"), $(".strip"), $(".rows"), $(".heads"), $(".ph span")];
   const lines = root.querySelectorAll(".ph");
+  let wide = 0; // of the ruler, in pixels
   let view = [0, 1]; // the frames in view, first and last
 
   const last = () => Math.max(1, (state.info?.total_frames ?? 2) - 1);
@@ -38,7 +39,7 @@ export function mountTimeline(app) {
     if (!state.info || state.view !== "work") return paint(ruler, "");
     const t = state.timestamps;
     const [t0, t1] = [t[Math.floor(view[0])] ?? 0, t[Math.ceil(view[1])] ?? 1];
-    const width = ruler.clientWidth || 800;
+    const width = wide || 800;
     const step = STEPS.find((s) => (s / Math.max(1e-6, t1 - t0)) * width > 72) ?? 3600;
     const minor = step / 5;
     let html = "";
@@ -94,7 +95,14 @@ export function mountTimeline(app) {
     const width = clamp(b - a, Math.min(8, last()), last());
     const from = clamp(a, 0, last() - width);
     view = [from, from + width];
+    store.set({ timeZoom: last() > nearest() ? Math.log(width / last()) / Math.log(nearest() / last()) : 0 });
     drawAll();
+  }
+  const nearest = () => Math.min(24, last()); // frames in view at the slider's end
+
+  /** Show k times as many frames about one of them, which stays where it is. */
+  function zoomBy(k, about) {
+    setView(about - (about - view[0]) * k, about + (view[1] - about) * k);
   }
   function drawAll() {
     paint($(".l0"), state.info && state.view === "work" ? (state.info.kind === "image" ? "Image" : `${Number(state.info.fps.toFixed(3))} fps${state.info.fps_assumed ? ", assumed" : ""}`) : "");
@@ -108,20 +116,19 @@ export function mountTimeline(app) {
     const rect = ruler.getBoundingClientRect();
     return clamp(Math.round(view[0] + ((event.clientX - rect.left) / rect.width) * (view[1] - view[0])), 0, last());
   };
-  mountScrub(app, root, frameOf);
+  mountScrub(app, root, frameOf, { get: () => view, set: setView });
   root.addEventListener("wheel", (event) => {
     if (event.target.closest(".lanes") && !event.ctrlKey && !event.shiftKey) return;
     event.preventDefault();
     const width = view[1] - view[0];
     if (event.ctrlKey) {
-      const at = frameOf(event);
-      const k = event.deltaY > 0 ? 1.2 : 1 / 1.2;
-      setView(at - (at - view[0]) * k, at + (view[1] - at) * k);
+      zoomBy(event.deltaY > 0 ? 1.2 : 1 / 1.2, frameOf(event));
     } else setView(view[0] + ((event.deltaX || event.deltaY) / 800) * width, view[1] + ((event.deltaX || event.deltaY) / 800) * width);
   }, { passive: false });
 
   const thumbs = thumbnails(app, strip);
-  new ResizeObserver(() => {
+  new ResizeObserver(([entry]) => {
+    wide = entry.contentRect.width;
     drawRuler();
     thumbs.draw(view);
   }).observe(ruler);
@@ -140,9 +147,10 @@ export function mountTimeline(app) {
 
   return {
     retry: thumbs.retry,
+    zoomBy: (k) => zoomBy(k, state.frame),
     /** 0: the whole video; 1: as near as it goes. The playhead stays in view. */
     zoomTo(share) {
-      const width = last() * (Math.min(24, last()) / last()) ** share;
+      const width = last() * (nearest() / last()) ** share;
       setView(state.frame - width / 2, state.frame + width / 2);
     },
   };

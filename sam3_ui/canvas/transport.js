@@ -24,7 +24,7 @@ export function mountTransport(app) {
     <button class="dd" data-do="speed" style="margin-left:4px" aria-haspopup="menu" aria-label="Playback speed" title="Speed"><span class="v"></span>${icon("car", "s")}</button>
     <button class="ib hide-s loop" data-do="loop" title="Loop the range (R)" aria-label="Loop the range">${icon("loop", "s")}</button>
     <span class="grow"></span><span class="more"></span>
-    <span class="line hide-m tz" style="margin:0 6px 0 10px;color:var(--muted)">${icon("film", "s")}<input type="range" class="slider" min="0" max="100" value="0" aria-label="Timeline zoom" title="Timeline zoom"></span>`;
+    <span class="line hide-m tz" style="margin:0 6px 0 10px;color:var(--muted)">${icon("film", "s")}<input type="range" class="slider" min="0" max="100" value="0" aria-label="Timeline zoom" title="Timeline zoom (< and >)"></span>`;
   const $ = (q) => bar.querySelector(q);
   const field = $("input.n");
 
@@ -64,6 +64,7 @@ export function mountTransport(app) {
     }
   });
   field.addEventListener("blur", () => (field.value = state.frame));
+  store.after(["timeZoom"], () => ($(".slider").value = Math.round(100 * state.timeZoom)));
   $(".slider").addEventListener("input", (e) => app.timeline.zoomTo(Number(e.target.value) / 100));
 
   Object.assign(actions, {

@@ -11,15 +11,16 @@ export function createTrouble(app) {
   const { store, state, actions } = app;
   let again = null;
   store.after(["view"], () => state.view === "loading" && store.set({ trouble: null }));
-  const retry = () => state.trouble && again();
-  actions.retry = retry;
+  // Tried by itself, the card stays until there is something else to show.
+  const retry = (byItself) => state.trouble && again(byItself);
+  actions.retry = () => retry(false);
   actions.dropTrouble = () => app.session.leave();
   return {
-    /** Say what went wrong, in the place of what was to be shown; `way` tries it again. */
+    /** Say what went wrong, in the place of what was to be shown; `way(byItself)` tries it again. */
     show(title, error, way) {
       again = way;
       store.set({ view: "empty", trouble: { title, text: error.message, code: error.code } });
     },
-    retry,
+    retry: () => retry(true),
   };
 }

@@ -151,6 +151,6 @@ def nearer(colour: tuple[int, int, int], target: str, other: tuple[int, int, int
     goal = [int(target[i : i + 2], 16) for i in (1, 3, 5)]
 
     def far(c: tuple[int, int, int]) -> float:
-        return sum((a - b) ** 2 for a, b in zip(c, goal, strict=True)) ** 0.5
+        return float(sum((a - b) ** 2 for a, b in zip(c, goal, strict=True)) ** 0.5)
 
     return far(colour) < 0.8 * far(other)

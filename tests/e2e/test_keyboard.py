@@ -40,6 +40,8 @@ ROWS: tuple[tuple[str, tuple[str, ...], str], ...] = (
     ("first frame", ("Home",), "s.frame === 0 && s.shown === 0"),
     ("play", ("Space",), "s.playing"),
     ("pause", ("Space",), "!s.playing"),
+    ("timeline nearer", (">",), "Math.abs(s.timeZoom - Math.log(1.5) / Math.log(143 / 24)) < 1e-6"),
+    ("timeline wider", ("<",), "Math.abs(s.timeZoom) < 1e-6"),
     ("range to", ("Home", *["Shift+ArrowRight"] * 2, "o"), "s.range[1] === 20"),
     ("range from", ("Shift+ArrowLeft", "i"), "s.range[0] === 10"),
     ("loop", ("r",), "s.loop"),

@@ -33,10 +33,15 @@ def test_the_canvas_reads_and_writes_rle_like_pycocotools(person: Person) -> Non
         cases.append({"counts": counts, "size": list(mask.shape), "data": mask.ravel().tolist()})
     wrong = person.page.evaluate(
         """async cases => {
-          const { decode, encode } = await import("/canvas/rle.js");
-          return cases.filter(({ counts, size, data }) => {
-            const mask = decode(counts, size);
-            return mask.data.some((v, i) => v !== data[i]) || encode(mask.data, size[1], size[0]) !== counts;
+          const { decode, encode, holdsPixel } = await import("/canvas/rle.js");
+          return cases.filter(({ counts, size: [height, width], data }) => {
+            const { x0, y0, x1, y1, data: own } = decode(counts, [height, width]);
+            const whole = data.map((_, i) => {
+              const [x, y] = [i % width, Math.floor(i / width)];
+              return x >= x0 && x < x1 && y >= y0 && y < y1 ? own[(y - y0) * (x1 - x0) + x - x0] : 0;
+            });
+            const held = (v, i) => holdsPixel(counts, height, i % width, Math.floor(i / width)) === (v === 1);
+            return whole.some((v, i) => v !== data[i]) || !data.every(held) || encode(whole, width, height) !== counts;
           }).length;
         }""",
         cases,

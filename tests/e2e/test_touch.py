@@ -92,6 +92,18 @@ def test_tap_hold_drag_and_pinch(visit: Callable[..., Person], server: str) -> N
     fingers.up()
     person.until("Math.abs(s.frame - 72) <= 2")
 
+    # Two fingers bring it nearer: twice as far apart, half the frames; they choose no span.
+    lane = page.locator(".ln[data-id='1']").bounding_box()
+    assert lane is not None
+    y = lane["y"] + lane["height"] / 2
+    near = [(lane["x"] + lane["width"] * share, y) for share in (0.4, 0.6)]
+    wide = [(lane["x"] + lane["width"] * share, y) for share in (0.3, 0.7)]
+    fingers.down(*near)
+    fingers.move((near[0], wide[0]), (near[1], wide[1]))
+    fingers.up()
+    person.until("Math.abs(s.timeZoom - Math.log(2) / Math.log(143 / 24)) < 0.03")
+    assert person.state("range") is None
+
 
 @pytest.mark.parametrize(("width", "height"), [(1024, 768), (820, 1180)])
 def test_what_fingers_press_is_large_enough_on_a_tablet(
