@@ -23,9 +23,9 @@ class ExportSource:
 
     `timestamps` holds the source's own time of each frame in seconds. `result` gives the visible
     stored result of a frame, None where it was never computed. `stale(obj_id, frame_index)` says
-    that an object's stored mask on a frame is out of date, `known(obj_id, frame_index)` that it was
-    computed there or looked for in vain. `open_frames` opens the video's pictures. `save` writes the
-    whole session to a file.
+    that an object's stored mask on a frame is out of date, `approved(…)` that a person approved it,
+    `known(…)` that it was computed there or looked for in vain. `open_frames` opens the video's
+    pictures. `save` writes the whole session to a file.
     """
 
     video: Video
@@ -33,6 +33,7 @@ class ExportSource:
     objects: Sequence[ObjectInfo]
     result: Callable[[int], FrameResult | None]
     stale: Callable[[int, int], bool]
+    approved: Callable[[int, int], bool]
     known: Callable[[int, int], bool]
     open_frames: Callable[[], AbstractContextManager[FrameSource]]
     save: Callable[[Path], None]

@@ -159,6 +159,7 @@ class _Part:
             "score": round(float(result.score), 6),
             "iscrowd": 0,
             "stale": self.selection.source.stale(result.obj_id, frame_index),
+            "approved": self.selection.source.approved(result.obj_id, frame_index),
         }
 
 

@@ -110,6 +110,10 @@ class Exporting:
                 version = session.results.visible(obj_id, frame_index)
                 return version is not None and session.results.is_stale(obj_id, frame_index, version)
 
+        def approved(obj_id: int, frame_index: int) -> bool:
+            with session.lock:
+                return session.results.is_approved(obj_id, frame_index)
+
         def result(frame_index: int) -> FrameResult | None:
             with session.lock:
                 return session.results.frame(frame_index)
@@ -132,6 +136,7 @@ class Exporting:
             objects=objects,
             result=result,
             stale=stale,
+            approved=approved,
             known=known,
             open_frames=frames,
             save=partial(write_bundle, session),

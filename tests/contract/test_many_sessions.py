@@ -26,6 +26,7 @@ def stills(http: httpx.Client) -> Iterator[list[str]]:
         ids.append(started.json()["session_id"])
     prompted = http.post(f"/api/v1/video/session/{ids[1]}/prompt", json={"frame_index": 0, "prompts": [CLICK]})
     assert prompted.status_code == 200, prompted.text
+    http.post(f"/api/v1/video/session/{ids[1]}/object/1/approve").raise_for_status()
     yield ids
     for session_id in ids:
         http.delete(f"/api/v1/video/session/{session_id}")
@@ -37,7 +38,7 @@ def test_several_sessions_are_exported_as_one_file(http: httpx.Client, stills: l
     assert 'filename="2-images.json"' in reply.headers["content-disposition"]
     data = reply.json()
     assert [i["file_name"] for i in data["images"]] == ["one.png", "two.png"]
-    assert [(a["image_id"], a["video_id"]) for a in data["annotations"]] == [(2, 2)]
+    assert [(a["image_id"], a["video_id"], a["approved"]) for a in data["annotations"]] == [(2, 2, True)]
 
     reply = http.post("/api/v1/video/sessions/export/session", json={"session_ids": stills})
     assert reply.headers["content-type"] == "application/zip"

@@ -51,6 +51,7 @@ def source_of(video: Video, timestamps: tuple[float, ...]) -> ExportSource:
         objects=OBJECTS,
         result=lambda index: result_of(video, index),
         stale=lambda obj_id, index: (obj_id, index) == (2, STALE),
+        approved=lambda obj_id, index: (obj_id, index) == (4, STALE),
         known=lambda obj_id, index: index != NEVER,
         open_frames=lambda: open_frames(video),
         save=lambda target: None,

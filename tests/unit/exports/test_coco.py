@@ -62,6 +62,7 @@ def test_every_frame_and_mask_comes_back(source: ExportSource, tmp_path: Path) -
             assert annotation["track_id"] == obj_id
             assert annotation["iscrowd"] == 0
             assert annotation["stale"] == ((obj_id, index) == (2, STALE))
+            assert annotation["approved"] == ((obj_id, index) == (4, STALE))
             assert annotation["frame_index"] == index
             size = annotation["segmentation"]["size"]
             assert Rle(annotation["segmentation"]["counts"], *size) == expected[obj_id].rle
