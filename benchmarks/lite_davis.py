@@ -4,8 +4,9 @@
 
 One perfect first mask; J (mean IoU) and F (boundary accuracy) over the frames between the first
 and the last; milliseconds of CPU a frame on one thread, without reading the files; peak memory of
-the whole process. The pictures are taken from `SAM3_EVAL_DATA` (default `../shared/data` beside the
-repository); without them the benchmark says so and ends well.
+the whole process; and how far the engine's own scores go with J. The pictures are taken from
+`SAM3_EVAL_DATA` (default `../shared/data` beside the repository); without them the benchmark says
+so and ends well.
 """
 
 from __future__ import annotations
@@ -111,6 +112,8 @@ class Score:
     region: float
     boundary: float
     milliseconds: float
+    scored: tuple[tuple[float, float], ...] = ()
+    """The engine's score and J of each frame."""
 
 
 def measure(engine: LiteEngine, frames: Folder) -> Score:
@@ -121,18 +124,20 @@ def measure(engine: LiteEngine, frames: Folder) -> Score:
     run = engine.propagate(handle, span)
     next(run)
     spent, frames.seconds = 0.0, 0.0
-    regions, boundaries = [], []
+    regions, boundaries, scores = [], [], []
     for index in range(1, len(frames)):
         began = time.process_time()
-        mask = next(run).masks[0]
+        result = next(run)
+        mask = result.masks[0]
         spent += time.process_time() - began
         if index < len(frames) - 1:
             truth = read_mask(frames.masks[index])
             regions.append(region(mask, truth))
             boundaries.append(boundary(mask, truth))
+            scores.append(result.scores[0])
     engine.close(handle)
     cost = 1000 * (spent - frames.seconds) / (len(frames) - 1)
-    return Score(float(np.mean(regions)), float(np.mean(boundaries)), cost)
+    return Score(float(np.mean(regions)), float(np.mean(boundaries)), cost, tuple(zip(scores, regions, strict=True)))
 
 
 def main(wanted: list[str]) -> None:
@@ -142,13 +147,20 @@ def main(wanted: list[str]) -> None:
     with tempfile.TemporaryDirectory() as cache:
         engine = LiteEngine(Path(cache))
         sequences = [f for f in sorted(folder.iterdir()) if f.is_dir() and (not wanted or f.name in wanted)]
-        scores = []
+        scores: list[tuple[float, float, float]] = []
+        scored: list[tuple[float, float]] = []
         for sequence in sequences:
             score = measure(engine, Folder(sequence))
             scores.append((score.region, score.boundary, score.milliseconds))
+            scored.extend(score.scored)
             sys.stdout.write("{:<18} J {:.3f}  F {:.3f}  {:4.0f} ms a frame\n".format(sequence.name, *scores[-1]))
             sys.stdout.flush()
         sys.stdout.write("{:<18} J {:.3f}  F {:.3f}  {:4.0f} ms a frame\n".format("mean", *np.mean(scores, 0)))
+    guessed, true = np.array(scored).T
+    sys.stdout.write(
+        f"scores: mean {guessed.mean():.3f}, correlation with J over all {len(true)} frames "
+        f"{np.corrcoef(guessed, true)[0, 1]:.3f}\n"
+    )
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     sys.stdout.write(f"peak memory of the process: {peak:.0f} MB\n")
 

@@ -14,7 +14,7 @@ export function mountObjects(app) {
     const on = o.id === state.selected;
     const shown = isVisible(state, o.id);
     const frames = frameCount(o.frames);
-    const what = o.label && o.label.toLowerCase() !== o.name.toLowerCase() ? esc(o.label) : frames ? `on ${count(frames, "frame")}` : "on no frame yet";
+    const what = o.label && o.label.toLowerCase() !== o.name.toLowerCase() ? esc(o.label) : frames ? `<span class="hide-s">on </span>${count(frames, "frame")}` : "on no frame yet";
     const name = state.renaming === o.id
       ? `<input class="rename" data-key="rename" data-id="${o.id}" value="${esc(o.name)}" maxlength="80" aria-label="Name of ${esc(o.name)}">`
       : `<span class="b clip" title="Double-click to rename">${esc(o.name)}</span>${flag(o)}`;

@@ -31,6 +31,9 @@ CLASSIFIER_SIZE = 288
 TAPS = ("b2", "b3", "b5")
 """Ends of the second, third and fifth stage: strides 4, 8, 16; 24, 40, 112 channels."""
 
+CLICK_TAPS = ("b1", "b2", "b3", "b5", "b7")
+"""Strides 2 to 32; what the click network looks at."""
+
 _EPS = 1e-3
 _MEAN, _STD = 127.0, 128.0
 
@@ -57,7 +60,7 @@ _STAGES = (
 
 
 @dataclass(frozen=True, slots=True)
-class _Conv:
+class Conv:
     """A convolution with its batch normalisation folded in; `opens`/`closes` a residual block."""
 
     kernel: Floats
@@ -96,20 +99,21 @@ def _blocks() -> Iterator[tuple[int, int, _Stage, int, bool]]:
             number += 1
 
 
-def _convolutions(weights: Weights, stages: int) -> list[_Conv]:
+def convolutions(weights: Weights, stages: int) -> list[Conv]:
+    """The first so many stages, in order."""
     kernel, bias = _fold(weights, "_conv_stem", "_bn0")
-    out = [_Conv(kernel, bias, stride=2)]
+    out = [Conv(kernel, bias, stride=2)]
     for index, number, stage, stride, residual in _blocks():
         if index >= stages:
             break
         name = f"_blocks.{number}"
         if stage.expand != 1:
-            out.append(_Conv(*_fold(weights, f"{name}._expand_conv", f"{name}._bn0"), opens=residual))
+            out.append(Conv(*_fold(weights, f"{name}._expand_conv", f"{name}._bn0"), opens=residual))
         kernel, bias = _fold(weights, f"{name}._depthwise_conv", f"{name}._bn1")
-        out.append(_Conv(kernel, bias, stride, groups=len(kernel), opens=residual and stage.expand == 1))
+        out.append(Conv(kernel, bias, stride, groups=len(kernel), opens=residual and stage.expand == 1))
         last = number == sum(s.repeats for s in _STAGES[: index + 1]) - 1
         out.append(
-            _Conv(
+            Conv(
                 *_fold(weights, f"{name}._project_conv", f"{name}._bn2"),
                 clipped=False,
                 closes=residual,
@@ -138,14 +142,17 @@ def standards(weights: Weights) -> dict[str, Standard]:
     return out
 
 
-def _padding(kernel: int, stride: int) -> list[int]:
+def padding(kernel: int, stride: int) -> list[int]:
     """TensorFlow's SAME padding for even sizes: top, left, bottom, right."""
     total = kernel - stride
     return [total // 2, total // 2, total - total // 2, total - total // 2]
 
 
-def _graph(convs: Sequence[_Conv], size: int, outputs: Sequence[str]) -> bytes:
-    """An ONNX model: `image` float (1, 3, size, size), RGB 0 to 255, to the named outputs."""
+def _graph(convs: Sequence[Conv], size: int | None, outputs: Sequence[str]) -> bytes:
+    """An ONNX model: `image` float (1, 3, size, size), RGB 0 to 255, to the named outputs.
+
+    Without a size it takes any whose sides are multiples of 32.
+    """
     import onnx  # Heavy, and only needed once in a machine's life.
     from onnx import TensorProto, helper, numpy_helper
 
@@ -171,7 +178,7 @@ def _graph(convs: Sequence[_Conv], size: int, outputs: Sequence[str]) -> bytes:
                 [f"t{number}"],
                 kernel_shape=[side, side],
                 strides=[conv.stride, conv.stride],
-                pads=_padding(side, conv.stride),
+                pads=padding(side, conv.stride),
                 group=conv.groups,
             )
         )
@@ -187,7 +194,7 @@ def _graph(convs: Sequence[_Conv], size: int, outputs: Sequence[str]) -> bytes:
     graph = helper.make_graph(
         nodes,
         "efficientnet-lite0",
-        [helper.make_tensor_value_info("image", TensorProto.FLOAT, [1, 3, size, size])],
+        [helper.make_tensor_value_info("image", TensorProto.FLOAT, [1, 3, size or "height", size or "width"])],
         [helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in outputs],
         [numpy_helper.from_array(np.asarray(value), name) for name, value in constants.items()],
     )
@@ -197,22 +204,26 @@ def _graph(convs: Sequence[_Conv], size: int, outputs: Sequence[str]) -> bytes:
     return written
 
 
+def _taps_model(weights: Weights) -> bytes:
+    return _graph(convolutions(weights, 7), None, CLICK_TAPS)
+
+
 def _features_model(weights: Weights) -> bytes:
-    return _graph(_convolutions(weights, 5), SIZE, TAPS)
+    return _graph(convolutions(weights, 5), SIZE, TAPS)
 
 
 def _classifier_model(weights: Weights) -> bytes:
     kernel, bias = _fold(weights, "_conv_head", "_bn1")
-    head = _Conv(kernel, bias, tap="head")
+    head = Conv(kernel, bias, tap="head")
     # The classifier is linear after its pooling, so applied to every cell it is a class activation
     # map whose mean over the cells is the network's own answer.
-    dense = _Conv(
+    dense = Conv(
         np.ascontiguousarray(weights["_fc.weight"], np.float32)[:, :, None, None],
         np.ascontiguousarray(weights["_fc.bias"], np.float32),
         clipped=False,
         tap="classes",
     )
-    return _graph([*_convolutions(weights, 7), head, dense], CLASSIFIER_SIZE, ("classes",))
+    return _graph([*convolutions(weights, 7), head, dense], CLASSIFIER_SIZE, ("classes",))
 
 
 def _write(path: Path, model: bytes) -> None:
@@ -223,7 +234,8 @@ def _write(path: Path, model: bytes) -> None:
     os.replace(part.name, path)
 
 
-def _session(path: Path) -> ort.InferenceSession:
+def open_session(path: Path) -> ort.InferenceSession:
+    """An ONNX file, ready to run on one thread."""
     options = ort.SessionOptions()
     options.intra_op_num_threads = 1
     options.inter_op_num_threads = 1
@@ -234,12 +246,12 @@ def _session(path: Path) -> ort.InferenceSession:
 def _open(path: Path, make: Any) -> ort.InferenceSession:
     if path.is_file():
         try:
-            return _session(path)
+            return open_session(path)
         except Exception:
             # onnxruntime's errors share no base; whatever is wrong with the file, it is made anew.
             path.unlink(missing_ok=True)
     _write(path, make(load_weights()))
-    return _session(path)
+    return open_session(path)
 
 
 def _planar(picture: Image) -> Floats:
@@ -269,6 +281,17 @@ class Backbone:
             for tap, s in zip(taps, self._standards, strict=True)
         )
         return b2, b3, b5
+
+
+class Taps:
+    """All seven stages, for pictures of any size by 32."""
+
+    def __init__(self, cache_dir: Path) -> None:
+        self._session = _open(cache_dir / f"lite0-taps-v{VERSION}.onnx", _taps_model)
+
+    def of(self, picture: Image) -> list[Floats]:
+        """`CLICK_TAPS` as they are, (1, C, H, W) each, of an RGB picture (H, W, 3)."""
+        return [np.asarray(tap) for tap in self._session.run(list(CLICK_TAPS), {"image": _planar(picture)})]
 
 
 class Classifier:

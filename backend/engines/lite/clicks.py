@@ -49,8 +49,8 @@ _STRENGTH, _ROUNDS, _FLOOR = 0.5, 60, 0.05
 _PASSES = 3
 
 
-class Still:
-    """A frame made ready for clicking; serves all prompts that come to it.
+class SeededCut:
+    """A frame made ready for cutting without a trained network.
 
     Args:
         picture: RGB (H, W, 3).

@@ -13,9 +13,11 @@ import numpy as np
 from backend.domain import Capabilities, DenseResult, EngineInfo, PromptRequest, Snapshot, Span, Video
 from backend.engines.base import FrameSource, require
 from backend.engines.lite.backbone import Backbone
-from backend.engines.lite.clicks import Still
+from backend.engines.lite.clicknet import ClickNetwork
 from backend.engines.lite.prompts import LitePrompter
 from backend.engines.lite.propagation import Run
+from backend.engines.lite.refiner import Refiner
+from backend.engines.lite.still import Still
 from backend.engines.lite.words import WORDS, Finder
 from backend.errors import EngineError, ServiceError
 
@@ -64,6 +66,8 @@ class LiteEngine:
         cv2.setNumThreads(1)
         with _translated():
             self._backbone = Backbone(cache_dir)
+            self._network = ClickNetwork(cache_dir)
+            self._refiner = Refiner()
             self._finder = Finder(cache_dir)
         self.info = EngineInfo(
             name="lite",
@@ -116,7 +120,7 @@ class LiteEngine:
         if handle.closed:
             raise EngineError("This session is closed.", "session_closed")
         size = handle.video.height, handle.video.width
-        run = Run(self._backbone, handle.frames, size, span)
+        run = Run(self._backbone, handle.frames, size, span, self._refiner)
         handle.still = None
         handle.runs.append(run)
         try:
@@ -156,5 +160,5 @@ class LiteEngine:
         if handle.closed:
             raise EngineError("This session is closed.", "session_closed")
         if handle.still is None or handle.still[0] != frame_index:
-            handle.still = (frame_index, Still(handle.frames.read(frame_index), self._backbone))
+            handle.still = (frame_index, Still(handle.frames.read(frame_index), self._backbone, self._network))
         return handle.still[1]

@@ -62,4 +62,7 @@ def refine(picture: Image, soft: Floats) -> Floats:
         model = _fit(small.astype(np.float32) / np.float32(255), soft)
         model = np.asarray(cv2.resize(model, (width, height), interpolation=cv2.INTER_LINEAR), np.float32)
         guide = picture.astype(np.float32) / np.float32(255)
-    return np.asarray((model[..., :3] * guide).sum(-1) + model[..., 3], np.float32)
+    out = model[..., 3].copy()
+    for channel in range(3):
+        out += model[..., channel] * guide[..., channel]
+    return np.asarray(out, np.float32)

@@ -1,4 +1,4 @@
-"""Answers prompts with nothing trained: words by the finder, clicks and boxes by cutting."""
+"""Answers prompts: words by the finder, clicks and boxes by cutting."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ import numpy as np
 
 from backend.domain import BoolMask, Box, PromptRequest, point_px
 from backend.engines.base import Ask, Concept
-from backend.engines.lite.clicks import Still
 from backend.engines.lite.finds import PixelBox, box_iou
 from backend.engines.lite.rules import Clicks
+from backend.engines.lite.still import Still
 from backend.engines.lite.words import Finder
 from backend.engines.prompter import SAME, Found, Prompter
 

@@ -12,6 +12,7 @@ from backend.engines.base import FrameSource
 from backend.engines.lite.backbone import Backbone
 from backend.engines.lite.compose import compose
 from backend.engines.lite.flow import Motion, is_cut, to_grey
+from backend.engines.lite.refiner import Refine
 from backend.engines.lite.scene import Scene
 from backend.engines.lite.tracker import Track
 from backend.engines.lite.view import cut_mask
@@ -29,10 +30,19 @@ class Run:
         frames: the video.
         size: its (height, width).
         span: what to do.
+        refine: corrects each track's evidence; none: it stands as it is.
     """
 
-    def __init__(self, backbone: Backbone, frames: FrameSource, size: tuple[int, int], span: Span) -> None:
+    def __init__(
+        self,
+        backbone: Backbone,
+        frames: FrameSource,
+        size: tuple[int, int],
+        span: Span,
+        refine: Refine | None = None,
+    ) -> None:
         self._backbone = backbone
+        self._refine = refine
         self._frames = frames
         self._size = size
         self._legs = span.legs
@@ -99,7 +109,7 @@ class Run:
 
     def _join(self, scene: Scene, seed: Seed, mask: BoolMask) -> Track:
         """A track that starts here, and learns from what people marked on other frames too."""
-        track = Track(seed.obj_id, np.random.default_rng([seed.obj_id, seed.frame_index]))
+        track = Track(seed.obj_id, np.random.default_rng([seed.obj_id, seed.frame_index]), self._refine)
         track.seed(scene, mask, sure=seed.prompted)
         marked = [
             s

@@ -51,6 +51,11 @@ def still_true(clicks: Clicks, start: BoolMask) -> Clicks:
     return Clicks(tuple(p for p, _ in kept), tuple(label for _, label in kept), clicks.fresh)
 
 
+def obeyed(mask: BoolMask, newest: Sequence[tuple[Pixel, int]]) -> bool:
+    """Whether a mask agrees with all of these clicks."""
+    return all(bool(mask[y, x]) == bool(label) for (x, y), label in newest)
+
+
 def only_near(mask: BoolMask, start: BoolMask, newest: Sequence[tuple[Pixel, int]]) -> BoolMask:
     """The start, changed only where a new click asks for it.
 

@@ -11,11 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backend.domain import BoolMask
-from backend.engines.lite import cues, match, ridge
+from backend.engines.lite import certainty, cues, match, ridge
 from backend.engines.lite.bilateral import Roi
 from backend.engines.lite.colour import Colours
 from backend.engines.lite.cues import FUSION, Past
 from backend.engines.lite.match import Bank, Place
+from backend.engines.lite.refiner import Evidence, Refine
 from backend.engines.lite.scene import Scene
 from backend.engines.lite.solve import cut_out, edge_weights
 from backend.engines.lite.view import GRID, MARGIN, WIDEST, Crop, View, around, crop_of, cut_mask
@@ -34,7 +35,7 @@ _RESIZE = 1.1
 """How much a crop may grow or shrink in a frame."""
 _GONE = 0.02
 """Share of its usual area below which an object counts as out of sight."""
-_FOUND_AREA, _FOUND_SCORE = 0.2, 0.93
+_FOUND_AREA, _FOUND_FIRM = 0.2, 0.93
 """Share of its usual area, and mean certainty, from which on an object is found again after a cut."""
 _LEARN = 0.1
 """Share of its usual area below which nothing is learnt from a frame."""
@@ -51,16 +52,23 @@ class Track:
     Args:
         obj_id: the object.
         rng: decides which cells are remembered where there are too many; the track's own.
+        refine: corrects the fused evidence; without it that stands as it is.
     """
 
-    def __init__(self, obj_id: int, rng: np.random.Generator) -> None:
+    def __init__(self, obj_id: int, rng: np.random.Generator, refine: Refine | None = None) -> None:
         self.obj_id = obj_id
         self.score = 0.0
+        """The IoU with the truth that the last mask probably has."""
+        self.signs: certainty.Signs | None = None
+        """What that was read off; None before the first step, and where the object is out of sight."""
         self._rng = rng
+        self._refine = refine
         self._past: Past | None = None
         self._place = Place(0.0, 0.0, 1.0)
         self._usual = 0.0
         self._age = 0
+        self._known = 0
+        """The age at which the mask was given last."""
         self._missing = 0
         self._elsewhere = False
         """Whether the scene was cut since the object was last seen."""
@@ -82,6 +90,7 @@ class Track:
                 remembered; otherwise it is only where the track starts from.
         """
         self.score = 1.0 if mask.any() else 0.0
+        self._known = self._age
         self._memory = []
         crop = crop_of(mask)
         if crop is None:
@@ -141,6 +150,7 @@ class Track:
         """Find the object on the next frame of the run."""
         self._age += 1
         self.score = 0.0
+        self.signs = None
         if self._weights is None or self._colours is None or not self._references:
             return
         if self._past is None:
@@ -153,12 +163,18 @@ class Track:
         where = cues.origins(scene, past, view.crop)
         carried = cues.carry(past, where)
         roi = self._region(view.crop, carried)
-        logits = self._fuse(scene, past, view, where, carried, roi)
+        evidence = self._gather(scene, past, view, where, carried, roi)
+        logits = evidence.fused
+        refined = self._refine(view, evidence) if self._refine is not None else None
+        if refined is not None:
+            # It may add what the cues missed. Where it took away, it lost what had changed most: rendered
+            # objects, which it learnt from, change less than real ones.
+            logits = np.maximum(logits, np.clip(refined[roi], -cues.LIMIT, cues.LIMIT))
         across, down = edge_weights(view.lab[roi], _FLOOR)
         soft = np.zeros((GRID, GRID), np.float32)
         soft[roi] = cut_out(logits, across, down, _STRENGTH, _ROUNDS)
         _drop_specks(soft)
-        self._settle(scene, view, soft, logits, roi)
+        self._settle(view, soft, logits, evidence)
 
     def _next_crop(self, scene: Scene, past: Past) -> Crop:
         """Where to look: around the carried mask, or ever wider while the object is out of sight."""
@@ -186,21 +202,24 @@ class Track:
             slice(max(x - edge, 0), min(x + w + edge, GRID)),
         )
 
-    def _fuse(
+    def _gather(
         self, scene: Scene, past: Past, view: View, where: tuple[Floats, Floats], carried: Floats, roi: Roi
-    ) -> Floats:
+    ) -> Evidence:
+        """Ask all cues, and add up what they say."""
         assert self._colours is not None
         assert self._weights is not None
         place = self._place if self._missing else _place_in(view.crop, carried, self._place)
         first, second = match.compare(match.queries(view, place), self._references, self._memory)
         linear = ridge.classify(ridge.describe(view), self._weights)
-        sure = cues.certainty(scene, past, view, where)[roi]
+        trust = cues.certainty(scene, past, view, where)
+        sure = trust[roi]
         moved = cues.logit(carried[roi])
         likely, count = cues.moved_colours(scene, past, view, roi)
         out = np.full(sure.shape, FUSION.bias, np.float32)
         out += FUSION.carried * moved * sure
         out += FUSION.doubtful * moved * (1 - sure)
-        out += FUSION.local * cues.logit(likely) * count
+        local = cues.logit(likely) * count
+        out += FUSION.local * local
         out += FUSION.colour * cues.logit(self._colours.likely(view.lab[roi]), 0.1)
         if not self._missing:
             depth = cues.signed_distance(carried, 0.12 * place.size * view.crop.scale + 3)
@@ -208,21 +227,23 @@ class Track:
         out += FUSION.reference * cues.enlarge(first)[roi]
         out += FUSION.memory * cues.enlarge(second)[roi]
         out += FUSION.linear * cues.enlarge(linear)[roi]
-        return np.clip(out, -cues.LIMIT, cues.LIMIT)
+        fused = np.clip(out, -cues.LIMIT, cues.LIMIT)
+        return Evidence(roi, carried, trust, fused, local, first, second, linear)
 
-    def _settle(self, scene: Scene, view: View, soft: Floats, logits: Floats, roi: Roi) -> None:
+    def _settle(self, view: View, soft: Floats, logits: Floats, evidence: Evidence) -> None:
         """Keep what was found, and learn from it now and then."""
         self._past = Past(view.crop, view.lab, soft)
         area = self._area(view.crop, soft)
-        inside = soft[roi] > 0.5
-        score = float(cues.sigmoid(logits)[inside].mean()) if inside.any() else 0.0
+        inside = soft[evidence.roi] > 0.5
+        firm = float(cues.sigmoid(logits)[inside].mean()) if inside.any() else 0.0
         # In another scene, anything that looks a little like it would do: ask for more to find it again.
-        doubtful = self._elsewhere and (area < _FOUND_AREA * self._usual or score < _FOUND_SCORE)
+        doubtful = self._elsewhere and (area < _FOUND_AREA * self._usual or firm < _FOUND_FIRM)
         if area <= _GONE * self._usual or doubtful:
             self._missing += 1
             soft[:] = 0
             return
-        self.score = score
+        self.signs = certainty.signs(soft, logits, evidence, area / max(self._usual, 1.0), self._age - self._known)
+        self.score = certainty.likely_iou(self.signs)
         self._missing = 0
         self._elsewhere = False
         self._place = _place_in(view.crop, soft, self._place)

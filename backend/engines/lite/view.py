@@ -21,6 +21,8 @@ Floats = NDArray[np.float32]
 
 GRID = 256
 """Cells across a crop in which masks and cues live."""
+FINE = 192
+"""Cells across the picture of a crop that is kept."""
 MARGIN = 1.8
 """A crop's side over the longer side of its object."""
 SMALLEST = 64
@@ -122,10 +124,12 @@ def lab_of(picture: Image) -> Floats:
 class View:
     """What is known of one crop of one frame; shared by the objects that look at the same crop.
 
-    `lab` is (GRID, GRID, 3), `b2`, `b3`, `b5` the backbone's taps, (H, W, C) at strides 4, 8, 16.
+    `fine` is its picture, RGB (FINE, FINE, 3), `lab` its colours (GRID, GRID, 3), `b2`, `b3`, `b5` the
+    backbone's taps, (H, W, C) at strides 4, 8, 16.
     """
 
     crop: Crop
+    fine: Image
     lab: Floats
     b2: Floats
     b3: Floats
@@ -137,7 +141,7 @@ class View:
 
     @property
     def nbytes(self) -> int:
-        arrays = (self.lab, self.b2, self.b3, self.b5, self.cells, self.pixels)
+        arrays = (self.fine, self.lab, self.b2, self.b3, self.b5, self.cells, self.pixels)
         return sum(a.nbytes for a in arrays if a is not None)
 
 
@@ -146,4 +150,5 @@ def look(backbone: Backbone, picture: Image, crop: Crop) -> View:
     part = cut(picture, crop)
     b2, b3, b5 = backbone.features(part)
     small = np.asarray(cv2.resize(part, (GRID, GRID), interpolation=cv2.INTER_AREA), np.uint8)
-    return View(crop, lab_of(small), b2, b3, b5)
+    fine = np.asarray(cv2.resize(part, (FINE, FINE), interpolation=cv2.INTER_AREA), np.uint8)
+    return View(crop, fine, lab_of(small), b2, b3, b5)

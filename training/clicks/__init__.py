@@ -1,0 +1,1 @@
+"""Trains the network that answers clicks and boxes: `python -m training.clicks`."""

@@ -1,0 +1,1 @@
+"""Trains the network that corrects the tracker's fused evidence: `python -m training.tracker`."""
