@@ -43,6 +43,7 @@ export function createFrames(app) {
       const bitmap = await createImageBitmap(blob);
       if (mine !== generation) return bitmap.close();
       keep(n, bitmap, w);
+      app.timeline.offer(n, bitmap);
       failures.delete(n);
       app.stage.arrived(n);
     } catch (error) {

@@ -1,7 +1,12 @@
-// The row of thumbnails: few, small, fetched two at a time after everything else.
+// The row of thumbnails: few, small, fetched two at a time after everything else. A video is read forward at best,
+// so while the playhead moves nothing is fetched from elsewhere: what passes by is made smaller instead.
+
+const WIDTH = 160;
+const NEAR = 1; // frames that a picture may be away from the one that a thumbnail is for
 
 export function thumbnails(app, strip) {
-  const { state } = app;
+  const { state, store } = app;
+  const moving = () => state.following || state.playing || state.scrubbing;
   const cache = new Map(); // frame_index → object URL
   let owner = null;
   let wanted = [];
@@ -20,7 +25,7 @@ export function thumbnails(app, strip) {
   }
 
   function pump() {
-    while (busy < 2 && wanted.length && state.sid !== null) {
+    while (!moving() && busy < 2 && wanted.length && state.sid !== null) {
       const cell = wanted.shift();
       const n = Number(cell.dataset.frame);
       if (cache.has(n)) {
@@ -30,7 +35,7 @@ export function thumbnails(app, strip) {
       const sid = state.sid;
       busy += 1;
       app.api
-        .frame(sid, n, 160, { priority: "low", signal: leaving.signal })
+        .frame(sid, n, WIDTH, { priority: "low", signal: leaving.signal })
         .then((blob) => {
           if (sid !== state.sid) return;
           cache.set(n, URL.createObjectURL(blob));
@@ -49,7 +54,24 @@ export function thumbnails(app, strip) {
     cell.classList.remove("skel");
   }
 
+  /** A picture that was shown: the thumbnail of about that frame is made of it. */
+  async function offer(n, bitmap) {
+    const at = wanted.findIndex((cell) => Math.abs(Number(cell.dataset.frame) - n) <= NEAR);
+    if (at < 0) return;
+    const [cell] = wanted.splice(at, 1);
+    const [sid, frame] = [state.sid, Number(cell.dataset.frame)];
+    const small = new OffscreenCanvas(WIDTH, Math.max(1, Math.round((WIDTH * bitmap.height) / bitmap.width)));
+    small.getContext("2d").drawImage(bitmap, 0, 0, small.width, small.height);
+    const blob = await small.convertToBlob({ type: "image/jpeg" });
+    if (sid !== state.sid) return;
+    cache.set(frame, URL.createObjectURL(blob));
+    fill(cell, frame);
+  }
+
+  store.after(["following", "playing", "scrubbing"], pump);
+
   return {
+    offer,
     /** Ask again for what is missing. */
     retry() {
       wanted = [...strip.querySelectorAll(".skel")];

@@ -147,6 +147,7 @@ export function mountTimeline(app) {
 
   return {
     retry: thumbs.retry,
+    offer: thumbs.offer,
     zoomBy: (k) => zoomBy(k, state.frame),
     /** 0: the whole video; 1: as near as it goes. The playhead stays in view. */
     zoomTo(share) {
