@@ -133,6 +133,26 @@ def test_during_a_run_one_scrubs_inspects_and_stops(person: Person) -> None:
     assert person.state("shown") == 7, "and nobody is carried away when it ends"
 
 
+def test_during_a_run_that_is_followed_no_thumbnail_sends_the_reader_elsewhere(person: Person) -> None:
+    asked: list[str] = []
+    person.page.on("request", lambda request: asked.append(request.url))
+    held: list[Route] = []
+    person.page.route("**/frame/*?width=160", lambda route: held.append(route))
+    person.sample().click(0.3, 0.4).settled()
+    assert person.page.locator(".strip .skel").count() > 4
+    person.propagate()
+    person.until("s.following && s.run?.state === 'running' && s.run.done > 2")
+    asked.clear()
+    # Those that were on their way come back; what the run shows fills others, and nothing more is fetched.
+    for route in held:
+        route.continue_()
+    person.until("s.following && s.run.done > 20")
+    assert [url for url in asked if "width=160" in url] == []
+    person.page.unroute("**/frame/*?width=160")
+    person.finished()
+    person.page.wait_for_function("() => !document.querySelector('.strip .skel')")
+
+
 def test_an_answer_that_was_overtaken_is_not_drawn(person: Person) -> None:
     person.sample().click(0.3, 0.3).settled()
     asked: list[Route] = []

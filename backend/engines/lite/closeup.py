@@ -19,7 +19,7 @@ from backend.engines.lite.cues import sigmoid
 from backend.engines.lite.finds import PixelBox
 from backend.engines.lite.palette import Palette
 from backend.engines.lite.rules import Clicks, Pixel
-from backend.engines.lite.solve import cut_out, edge_weights
+from backend.engines.lite.solve import cut_out, drop_specks, edge_weights
 from backend.engines.lite.view import lab_of
 
 Floats = NDArray[np.float32]
@@ -43,8 +43,6 @@ _COLOUR = np.float32(2.4)
 _CERTAIN = np.float32(2)
 _UNSURE = np.float32(3)
 _SURE = np.float32(8)
-_SPECK = 0.04
-"""Parts smaller than this share of the largest, and without a click, are dropped."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +143,7 @@ class CloseUp:
         evidence += self._colours(lab, evidence)
         pressed = self._press(evidence, part, asked)
         soft = cut_out(evidence, *edge_weights(lab, _FLOOR), _STRENGTH, _ROUNDS)
-        _drop_specks(soft, pressed)
+        drop_specks(soft, pressed)
         held = soft > 0.5
         score = float(sigmoid(evidence)[held].mean()) if held.any() else 0.0
         rows, cols = guided.work_size(part.height, part.width)
@@ -225,14 +223,3 @@ def _agreement(logits: Floats, part: Part, clicks: Clicks | None) -> float:
         inside = 0 <= x < width and 0 <= y < height
         right += int((inside and logits[int(y), int(x)] > 0) == bool(label))
     return right / len(clicks.points)
-
-
-def _drop_specks(soft: Floats, pressed: list[Pixel]) -> None:
-    count, labels, stats, _ = cv2.connectedComponentsWithStats((soft > 0.5).astype(np.uint8), connectivity=8)
-    if count <= 2:
-        return
-    areas = stats[:, cv2.CC_STAT_AREA]
-    small = areas < _SPECK * areas[1:].max()
-    small[[int(labels[y, x]) for x, y in pressed]] = False
-    small[0] = False
-    soft[small[labels]] = 0

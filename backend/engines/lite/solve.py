@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -9,6 +12,9 @@ Floats = NDArray[np.float32]
 
 _STEP = np.float32(0.35)
 """Primal and dual step; their product times 8 stays below 1, which convergence needs."""
+
+_SPECK = 0.04
+"""Parts of a mask smaller than this share of its largest one are specks."""
 
 
 def _square(steps: Floats) -> Floats:
@@ -68,3 +74,15 @@ def cut_out(evidence: Floats, across: Floats, down: Floats, strength: float, rou
         ahead -= now
         now, new = new, now
     return np.asarray(now, np.float32)
+
+
+def drop_specks(soft: Floats, keep: Sequence[tuple[int, int]] = ()) -> None:
+    """Empty a soft mask's (h, w) small parts in place, but those that hold one of the (column, row) to keep."""
+    count, labels, stats, _ = cv2.connectedComponentsWithStats((soft > 0.5).astype(np.uint8), connectivity=8)
+    if count <= 2:
+        return
+    areas = stats[:, cv2.CC_STAT_AREA]
+    small = areas < _SPECK * areas[1:].max()
+    small[[int(labels[y, x]) for x, y in keep]] = False
+    small[0] = False
+    soft[small[labels]] = 0

@@ -18,7 +18,7 @@ from backend.engines.lite.cues import FUSION, Past
 from backend.engines.lite.match import Bank, Place
 from backend.engines.lite.refiner import Evidence, Refine
 from backend.engines.lite.scene import Scene
-from backend.engines.lite.solve import cut_out, edge_weights
+from backend.engines.lite.solve import cut_out, drop_specks, edge_weights
 from backend.engines.lite.view import GRID, MARGIN, WIDEST, Crop, View, around, crop_of, cut_mask
 
 Floats = NDArray[np.float32]
@@ -39,8 +39,6 @@ _FOUND_AREA, _FOUND_FIRM = 0.2, 0.93
 """Share of its usual area, and mean certainty, from which on an object is found again after a cut."""
 _LEARN = 0.1
 """Share of its usual area below which nothing is learnt from a frame."""
-_SPECK = 0.04
-"""Parts smaller than this share of the largest are dropped."""
 _STRENGTH, _ROUNDS, _FLOOR = 0.35, 40, 0.08
 _FRESH = 0.1
 """Share of a new frame in the moving average of the linear classifier."""
@@ -173,7 +171,7 @@ class Track:
         across, down = edge_weights(view.lab[roi], _FLOOR)
         soft = np.zeros((GRID, GRID), np.float32)
         soft[roi] = cut_out(logits, across, down, _STRENGTH, _ROUNDS)
-        _drop_specks(soft)
+        drop_specks(soft)
         self._settle(view, soft, logits, evidence)
 
     def _next_crop(self, scene: Scene, past: Past) -> Crop:
@@ -321,12 +319,3 @@ def _place_of(mask: BoolMask) -> Place:
 
 def _shrink(soft: Floats, cells: int) -> Floats:
     return np.asarray(cv2.resize(soft, (cells, cells), interpolation=cv2.INTER_AREA), np.float32)
-
-
-def _drop_specks(soft: Floats) -> None:
-    count, labels, stats, _ = cv2.connectedComponentsWithStats((soft > 0.5).astype(np.uint8), connectivity=8)
-    if count > 2:
-        areas = stats[:, cv2.CC_STAT_AREA]
-        small = areas < _SPECK * areas[1:].max()
-        small[0] = False
-        soft[small[labels]] = 0

@@ -13,7 +13,7 @@ from backend.engines.lite import LiteEngine
 from backend.engines.lite.backbone import SIZE, Backbone
 from backend.engines.lite.geodesic import distances
 from backend.engines.lite.guided import refine, work_size
-from backend.engines.lite.solve import cut_out, edge_weights
+from backend.engines.lite.solve import cut_out, drop_specks, edge_weights
 from backend.engines.lite.view import Crop, crop_of, cut, cut_mask
 from backend.engines.lite.weights import load_weights, read_legacy
 from backend.engines.lite.words import WORDS, known_word
@@ -124,3 +124,16 @@ def test_known_words(text: str, word: str | None) -> None:
 
 def test_every_advertised_word_is_known() -> None:
     assert all(known_word(word) == word for word in WORDS)
+
+
+def test_specks_go_and_what_was_clicked_stays():
+    soft = np.zeros((60, 80), np.float32)
+    soft[10:40, 10:40] = 0.9
+    soft[50:53, 50:53] = 0.8
+    soft[5:8, 60:63] = 0.7
+    drop_specks(soft, [(61, 6)])
+    assert not soft[50:53, 50:53].any()
+    assert soft[5:8, 60:63].all()
+    assert soft[10:40, 10:40].all()
+    drop_specks(soft)
+    assert not soft[5:8, 60:63].any()
