@@ -40,6 +40,8 @@ _FOUND_AREA, _FOUND_FIRM = 0.2, 0.93
 _LEARN = 0.1
 """Share of its usual area below which nothing is learnt from a frame."""
 _STRENGTH, _ROUNDS, _FLOOR = 0.35, 40, 0.08
+_AGAINST = -0.5
+"""Likeness to the references below which the refiner adds nothing."""
 _FRESH = 0.1
 """Share of a new frame in the moving average of the linear classifier."""
 
@@ -167,7 +169,9 @@ class Track:
         if refined is not None:
             # It may add what the cues missed. Where it took away, it lost what had changed most: rendered
             # objects, which it learnt from, change less than real ones.
-            logits = np.maximum(logits, np.clip(refined[roi], -cues.LIMIT, cues.LIMIT))
+            # What a person said is not the object stays away: the references speak against it.
+            allowed = cues.enlarge(evidence.first)[roi] > _AGAINST
+            logits = np.where(allowed, np.maximum(logits, np.clip(refined[roi], -cues.LIMIT, cues.LIMIT)), logits)
         across, down = edge_weights(view.lab[roi], _FLOOR)
         soft = np.zeros((GRID, GRID), np.float32)
         soft[roi] = cut_out(logits, across, down, _STRENGTH, _ROUNDS)
