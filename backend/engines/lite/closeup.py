@@ -21,6 +21,7 @@ from backend.engines.lite.palette import Palette
 from backend.engines.lite.rules import Clicks, Pixel
 from backend.engines.lite.solve import cut_out, drop_specks, edge_weights
 from backend.engines.lite.view import lab_of
+from backend.engines.prompter import Found
 
 Floats = NDArray[np.float32]
 
@@ -61,15 +62,6 @@ class Asked:
     forbidden: BoolMask
 
 
-@dataclass(frozen=True, slots=True)
-class Cut:
-    """A mask (H, W), how sure it is in [0, 1], and the share of the clicks that the network agreed with."""
-
-    mask: BoolMask
-    score: float
-    agreed: float
-
-
 class CloseUp:
     """A frame for the click network; what was encoded is kept for the next prompt.
 
@@ -89,7 +81,7 @@ class CloseUp:
     def nbytes(self) -> int:
         return sum(e.nbytes for e in (self._whole, self._near) if e is not None)
 
-    def cut(self, asked: Asked) -> Cut:
+    def cut(self, asked: Asked) -> Found:
         """The object that is asked for."""
         if self._whole is None:
             self._whole = self._network.encode(self._picture, self._frame, WHOLE)
@@ -130,7 +122,7 @@ class CloseUp:
             return None
         return Part(x0, y0, x1, y1)
 
-    def _outline(self, part: Part, logits: Floats, asked: Asked) -> Cut:
+    def _outline(self, part: Part, logits: Floats, asked: Asked) -> Found:
         """The mask that the network's answer for a part of the frame means."""
         scale = min(_WORK / max(part.width, part.height), _ENLARGED)
         size = max(round(part.width * scale), 4), max(round(part.height * scale), 4)
@@ -138,7 +130,6 @@ class CloseUp:
         way = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
         lab = lab_of(np.asarray(cv2.resize(inside, size, interpolation=way), np.uint8))
         evidence = np.asarray(cv2.resize(logits, size, interpolation=cv2.INTER_LINEAR), np.float32)
-        agreed = _agreement(evidence, part, asked.clicks)
         evidence = np.clip(evidence, -_LIMIT, _LIMIT)
         evidence += self._colours(lab, evidence)
         pressed = self._press(evidence, part, asked)
@@ -150,7 +141,7 @@ class CloseUp:
         fitted = np.asarray(cv2.resize(soft, (cols, rows), interpolation=cv2.INTER_LINEAR), np.float32)
         mask = np.zeros(self._picture.shape[:2], np.bool_)
         mask[part.y0 : part.y1, part.x0 : part.x1] = guided.refine(inside, fitted) > 0.5
-        return Cut(mask & ~asked.forbidden, score, agreed)
+        return Found(mask & ~asked.forbidden, score)
 
     def _colours(self, lab: Floats, evidence: Floats) -> Floats:
         """What colours say where the network is unsure, learnt from where it is sure."""
@@ -209,17 +200,3 @@ def _moved(values: Floats, source: Part, to: Part, size: tuple[int, int]) -> Flo
     flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
     out = cv2.warpAffine(values, matrix, (width, height), flags=flags, borderMode=cv2.BORDER_REPLICATE)
     return np.asarray(out, np.float32)
-
-
-def _agreement(logits: Floats, part: Part, clicks: Clicks | None) -> float:
-    """The share of the clicks on the right side of the logits (h, w) of a part."""
-    if clicks is None or not clicks.points:
-        return 1.0
-    height, width = logits.shape
-    right = 0
-    for (px, py), label in zip(clicks.points, clicks.labels, strict=True):
-        x = (px + 0.5 - part.x0) * width / part.width
-        y = (py + 0.5 - part.y0) * height / part.height
-        inside = 0 <= x < width and 0 <= y < height
-        right += int((inside and logits[int(y), int(x)] > 0) == bool(label))
-    return right / len(clicks.points)
