@@ -22,17 +22,19 @@ NAMES = (
     "<svg onload=window.pwned=1>",
 )
 ANYTHING_RAN = "() => window.pwned === 1"
+READABLE = """names => {
+  const written = [...document.querySelectorAll('.s3 input')].map(input => input.value);
+  const text = [document.body.innerText, ...written].join(' ');
+  return names.every(name => text.includes(name));
+}"""
 STRANGE = "[onerror], [onload], [onmouseover], [src='x'], .s3 script, .s3 iframe"
 
 
 def unharmed(person: Person, *shown: str) -> None:
     """No markup came from a name, and the names are there to be read."""
     person.settled()
-    text = person.page.locator("body").inner_text() + " ".join(
-        person.page.evaluate("() => [...document.querySelectorAll('.s3 input')].map(input => input.value)")
-    )
-    for name in shown:
-        assert name in text, name
+    # What is listed may be on its way still.
+    person.page.wait_for_function(READABLE, arg=list(shown))
     assert person.page.locator(STRANGE).count() == 0
     # What is written with the mouse over it, too.
     for element in person.page.locator(".ob, .sess, .srow, .rec, .toast").all()[:20]:
@@ -68,7 +70,7 @@ def test_markup_in_names_never_runs(visit: Callable[..., Person], server: str, t
     person.page.reload()
     person.until("s.view === 'work' && s.shown >= 0 && s.edits.length > 0")
     unharmed(person)
-    assert " ".join(NAMES) in person.page.locator(".hist").inner_text()
+    person.page.locator(".hist").filter(has_text=" ".join(NAMES)).wait_for()
     person.page.unroute("**/log")
 
     # As a name and a class, from elsewhere and by hand.
