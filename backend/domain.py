@@ -428,8 +428,9 @@ class Snapshot:
 class Capabilities:
     """What an engine can do.
 
-    `words`: the only texts it knows; empty: any words. `features`: whether it keeps what its
-    vision encoder made of a picture, so that further prompts on it are quicker.
+    `words`: the only nouns it knows; empty: any words. `filters`: what may stand beside one of them,
+    like colours. `features`: whether it keeps what its vision encoder made of a picture, so that
+    further prompts on it are quicker.
     """
 
     text: bool = False
@@ -440,6 +441,7 @@ class Capabilities:
     backward: bool = True
     multi_concept: bool = False
     words: tuple[str, ...] = ()
+    filters: tuple[str, ...] = ()
     features: bool = False
 
 

@@ -35,6 +35,8 @@ from tests.tiny import make_checkpoint  # noqa: E402
 OUT = ROOT / "docs" / "screenshots"
 SAMPLE = ROOT / "assets" / "sample.mp4"
 MOST_BYTES = 400_000
+# Pictures below the window's edge may wait until somebody scrolls to them.
+LOADED = "() => [...document.images].every(i => i.complete || i.getBoundingClientRect().top > innerHeight)"
 
 # Where the sample's things are on frame 0: a name and a click, or a box's two corners.
 OBJECTS = (
@@ -82,6 +84,7 @@ class Studio:
         if not self.wanted(name):
             return
         person.page.evaluate("() => document.fonts.ready")
+        person.page.wait_for_function(LOADED)
         shot = Image.open(io.BytesIO(person.page.screenshot(animations="disabled"))).convert("RGB")
         path = OUT / f"{name}.png"
         for colours in (256, 192, 128):
@@ -315,7 +318,8 @@ def pages(studio: Studio) -> None:
     for name, theme in (("Sessions", "light"), ("API", "dark")):
         person.page.emulate_media(color_scheme="dark" if theme == "dark" else "light")
         person.page.get_by_role("button", name=name, exact=True).click()
-        person.page.wait_for_load_state("networkidle")
+        if name == "Sessions":
+            person.page.locator(".srow img").first.wait_for()
         studio.shoot(person, f"{name.lower()}-{theme}-1280")
     person.page.context.close()
 

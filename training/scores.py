@@ -33,7 +33,7 @@ _DECAY = 1.0
 
 
 def collect(renderer: Renderer, clips: int, cache: Path, seed: int) -> tuple[Numbers, Numbers]:
-    """Signs (n, 10) and IoU (n,) of each step in which the object was not given up."""
+    """Signs (n, 11) and IoU (n,) of each step in which the object was not given up."""
     backbone, refiner = Backbone(cache), Refiner()
     rows, overlaps = [], []
     for number in range(clips):
@@ -52,7 +52,7 @@ def collect(renderer: Renderer, clips: int, cache: Path, seed: int) -> tuple[Num
 
 
 def fit(signs: Numbers, overlaps: Numbers) -> Numbers:
-    """Weights (11,), the bias first: cross entropy of the IoU as a share, by Newton's method."""
+    """Weights (12,), the bias first: cross entropy of the IoU as a share, by Newton's method."""
     inputs = np.column_stack([np.ones(len(signs)), signs])
     weights = np.zeros(inputs.shape[1])
     decay = _DECAY * np.diag([0.0, *np.ones(signs.shape[1])])

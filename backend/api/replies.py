@@ -38,7 +38,8 @@ class EngineCapabilities(BaseModel):
     backward: bool
     multi_concept: bool
     features: bool
-    words: list[str] = Field(description="the only texts it knows; empty: any words")
+    words: list[str] = Field(description="the only nouns it knows; empty: any words")
+    filters: list[str] = Field(description="words that may stand beside one of `words`, like colours")
 
 
 class EngineModel(BaseModel):

@@ -562,8 +562,13 @@ def nothing_found(request: PromptRequest, engine: EngineInfo | None, kept: bool)
         return f"Nothing was found there on frame {request.frame_index}."
     sentence = f"No “{text}” on frame {request.frame_index}."
     words = engine.capabilities.words if engine else ()
-    if engine and words and text.lower() not in words:
-        return f"{sentence} {engine.title} only knows these words: {', '.join(words)}. Or click it, or draw a box."
+    filters = engine.capabilities.filters if engine else ()
+    noun = " ".join(part for part in text.lower().split() if part not in filters)
+    if engine and words and noun not in words:
+        beside = " Colours, sizes and places may stand beside them, as in “largest” or “left”." if filters else ""
+        return (
+            f"{sentence} {engine.title} only knows these words: {', '.join(words)}.{beside} Or click it, or draw a box."
+        )
     if kept:
         return f"{sentence} Propagate to look for it on the other frames, or try a plainer word, or click it."
     return f"{sentence} Try a plainer word, go to a frame where it is clearly visible, or click it."

@@ -14,8 +14,8 @@ import numpy as np
 
 from backend.domain import BoolMask, Rle
 from backend.masks import decode
-from benchmarks.lite_clicks import next_click
-from benchmarks.lite_davis import region
+from benchmarks.lite.clicks import next_click
+from benchmarks.lite.measures import region
 from benchmarks.minute.clip import Minute
 from tests.e2e.person import Person
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -15,8 +17,8 @@ _EDGE = 12.0
 """How far beyond the region positions still count, in crop cells."""
 
 
-def _bins(x: Floats, y: Floats, lab: Floats, shape: tuple[int, ...]) -> NDArray[np.intp]:
-    """Flat bin numbers of positions (relative to the region) and Lab colours (..., 3)."""
+def _bins(x: Floats, y: Floats, lab: Floats, shape: tuple[int, ...]) -> list[NDArray[np.intp]]:
+    """Bin numbers, by axis, of positions (relative to the region) and Lab colours (..., 3)."""
     lightness, a, b = (lab[..., i] for i in range(3))
     parts = (
         (x + _EDGE) / _CELL,
@@ -25,10 +27,14 @@ def _bins(x: Floats, y: Floats, lab: Floats, shape: tuple[int, ...]) -> NDArray[
         (a * np.float32(1 / 1.6) + np.float32(0.6)) * np.float32(_COLOURS[1] / 1.2),
         (b * np.float32(1 / 1.6) + np.float32(0.6)) * np.float32(_COLOURS[2] / 1.2),
     )
-    flat = np.zeros(x.shape, np.intp)
-    for part, size in zip(parts, shape, strict=True):
+    return [np.clip(np.rint(p), 0, size - 1).astype(np.intp) for p, size in zip(parts, shape, strict=True)]
+
+
+def _flat(bins: Sequence[NDArray[np.intp]], shape: Sequence[int]) -> NDArray[np.intp]:
+    flat = np.zeros(bins[0].shape, np.intp)
+    for part, size in zip(bins, shape, strict=True):
         flat *= size
-        flat += np.clip(np.rint(part), 0, size - 1).astype(np.intp)
+        flat += part
     return flat
 
 
@@ -59,12 +65,24 @@ def local_colour(
     shape = (int((width + 2 * _EDGE) / _CELL) + 2, int((height + 2 * _EDGE) / _CELL) + 2, *_COLOURS)
     x, y, colours, soft = old
     near = (x > -_EDGE) & (x < width + _EDGE) & (y > -_EDGE) & (y < height + _EDGE)
-    source = _bins(x[near], y[near], colours[near], shape)
-    total = int(np.prod(shape))
-    fore = np.bincount(source, soft[near], total)
-    every = np.bincount(source, minlength=total)
-    grid = _smooth(np.stack([fore, every]).astype(np.float32).reshape(2, *shape)).reshape(2, -1)
-    rows, cols = np.mgrid[:height, :width].astype(np.float32)
-    here = _bins(cols, rows, lab, shape)
-    likely, count = grid[0][here], grid[1][here]
+    source, here = _bins(x[near], y[near], colours[near], shape), _bins(*_grid(height, width), lab, shape)
+    # Most colours are not in the picture: of the grid, only what the region's bins can hear of is made.
+    first = [max(int(part.min()) - 1, 0) for part in here]
+    sides = [int(part.max()) + 2 - low for part, low in zip(here, first, strict=True)]
+    source = [part - low for part, low in zip(source, first, strict=True)]
+    heard = np.ones(len(source[0]), np.bool_)
+    for part, side in zip(source, sides, strict=True):
+        heard &= (part >= 0) & (part < side)
+    flat = _flat([part[heard] for part in source], sides)
+    total = int(np.prod(sides))
+    fore, every = np.bincount(flat, soft[near][heard], total), np.bincount(flat, minlength=total)
+    grid = _smooth(np.stack([fore, every]).astype(np.float32).reshape(2, *sides)).reshape(2, -1)
+    wanted = _flat([part - low for part, low in zip(here, first, strict=True)], sides)
+    likely, count = grid[0][wanted], grid[1][wanted]
     return (likely + np.float32(0.02)) / (count + np.float32(0.04)), count / (count + np.float32(0.3))
+
+
+def _grid(height: int, width: int) -> tuple[Floats, Floats]:
+    """Columns and rows of a region's cells, (height, width) each."""
+    rows, cols = np.mgrid[:height, :width].astype(np.float32)
+    return cols, rows

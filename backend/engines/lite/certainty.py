@@ -44,6 +44,8 @@ class Signs(NamedTuple):
     """IoU with what the evidence alone would have cut out."""
     age: float
     """How long ago it was last known for sure, as a logarithm."""
+    thin: float
+    """Share of the mask that lies on its outline, where any outline is a little wrong; small things count as thin."""
 
 
 class _Weights(NamedTuple):
@@ -52,10 +54,10 @@ class _Weights(NamedTuple):
 
 
 WEIGHTS = _Weights(
-    -0.86,
+    -1.10,
     Signs(
-        firm=0.68, unsure=-1.46, stayed=1.25, trust=-0.69, alike=2.14,
-        unlike=-0.63, linear=0.33, resized=-0.65, corrected=0.59, age=-0.35,
+        firm=0.77, unsure=-1.23, stayed=1.08, trust=-0.55, alike=2.04,
+        unlike=-0.46, linear=0.72, resized=-0.57, corrected=0.93, age=-0.49, thin=-1.45,
     ),
 )  # fmt: skip
 
@@ -73,7 +75,7 @@ def _fitted(soft: Floats, cells: int) -> Floats:
     return np.asarray(cv2.resize(soft, (cells, cells), interpolation=cv2.INTER_AREA), np.float32)
 
 
-def signs(soft: Floats, logits: Floats, evidence: Evidence, growth: float, age: int) -> Signs:
+def signs(soft: Floats, logits: Floats, evidence: Evidence, growth: float, age: int, scale: float) -> Signs:
     """Read the signs of a step.
 
     Args:
@@ -82,6 +84,7 @@ def signs(soft: Floats, logits: Floats, evidence: Evidence, growth: float, age: 
         evidence: what the cues said.
         growth: the mask's area over the usual one.
         age: steps since a person or another run gave the mask.
+        scale: cells a frame pixel.
     """
     roi = evidence.roi
     inside = soft > 0.5
@@ -93,6 +96,7 @@ def signs(soft: Floats, logits: Floats, evidence: Evidence, growth: float, age: 
     coarse = _fitted(soft, evidence.first.shape[0])
     beside = cv2.dilate((coarse > 0.2).astype(np.uint8), np.ones((9, 9), np.uint8)) > 0
     fine = _fitted(soft, evidence.linear.shape[0])
+    edge = int((inside & (cv2.erode(inside.view(np.uint8), np.ones((3, 3), np.uint8)) == 0)).sum())
     share = 1 / (1 + np.exp(-np.abs(logits)))
     return Signs(
         firm=_mean(np.asarray(share, np.float32), here, 0.5),
@@ -105,6 +109,8 @@ def signs(soft: Floats, logits: Floats, evidence: Evidence, growth: float, age: 
         resized=min(abs(float(np.log(max(growth, 1e-3)))), 2.0),
         corrected=_overlap(inside, alone),
         age=float(np.log1p(age)) / 5,
+        # An outline is right to about a pixel, or a cell where that is more.
+        thin=min(edge / count * max(scale, 1.0), 1.0),
     )
 
 

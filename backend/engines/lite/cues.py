@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from backend.engines.lite.bilateral import Roi, local_colour
 from backend.engines.lite.scene import Scene
+from backend.engines.lite.solve import squared_length
 from backend.engines.lite.view import GRID, Crop, View
 
 Floats = NDArray[np.float32]
@@ -93,7 +94,7 @@ def certainty(scene: Scene, past: Past, view: View, where: tuple[Floats, Floats]
     assert scene.flow is not None
     trust = scene.flow.spread(scene.trust(), view.crop)
     was = cv2.remap(past.lab, *where, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-    change = np.square(was - view.lab).sum(-1)
+    change = squared_length(was - view.lab)
     return np.asarray(trust * np.exp(change * np.float32(-50)), np.float32)
 
 

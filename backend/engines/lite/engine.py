@@ -14,6 +14,7 @@ from backend.domain import Capabilities, DenseResult, EngineInfo, PromptRequest,
 from backend.engines.base import FrameSource, require
 from backend.engines.lite.backbone import Backbone
 from backend.engines.lite.clicknet import ClickNetwork
+from backend.engines.lite.filters import FILTERS
 from backend.engines.lite.prompts import LitePrompter
 from backend.engines.lite.propagation import Run
 from backend.engines.lite.refiner import Refiner
@@ -75,7 +76,14 @@ class LiteEngine:
             device="CPU",
             checkpoint="efficientnet-lite0",
             capabilities=Capabilities(
-                text=True, points=True, box=True, mask=True, exemplar=False, backward=True, words=WORDS
+                text=True,
+                points=True,
+                box=True,
+                mask=True,
+                exemplar=False,
+                backward=True,
+                words=WORDS,
+                filters=tuple(sorted(FILTERS)),
             ),
             note=f"{_NOTE} {reason}".strip(),
             # The picture of the frame that it stands on.

@@ -128,3 +128,15 @@ def compare(cells: Floats, references: Sequence[Bank], memory: Sequence[Bank]) -
         np.clip(first, -LIMIT, LIMIT).reshape(shape),
         np.clip(second, -LIMIT, LIMIT).reshape(shape),
     )
+
+
+def resemblance(view: View, references: Sequence[Bank], rest: Floats) -> Floats:
+    """Logits (CELLS, CELLS) by looks alone: the object's cells against its surroundings' and `rest` (n, 152)."""
+    cells = describe(view)
+    looks = cells.shape[1]
+    fore = np.concatenate([b.fore[:, :looks] for b in references])
+    back = np.concatenate([*(b.back[:, :looks] for b in references), rest])
+    if not len(fore) or not len(back):
+        return np.full((CELLS, CELLS), -LIMIT, np.float32)
+    margin = ((cells @ fore.T).max(1) - (cells @ back.T).max(1)) / _TEMPERATURE
+    return np.asarray(np.clip(margin, -LIMIT, LIMIT).reshape(CELLS, CELLS), np.float32)

@@ -8,7 +8,7 @@ import numpy as np
 
 from backend.domain import BoolMask, Box, PromptRequest, point_px
 from backend.engines.base import Ask, Concept
-from backend.engines.lite.finds import PixelBox, box_iou
+from backend.engines.lite.finds import PixelBox, box_iou, box_of
 from backend.engines.lite.rules import Clicks
 from backend.engines.lite.still import Still
 from backend.engines.lite.words import Finder
@@ -31,14 +31,16 @@ class LitePrompter(Prompter):
         self._finder = finder
 
     def find(self, concept: Concept) -> Iterator[Found]:
-        """Boxes around what the words name, cut out; positive exemplars are finds of their own."""
+        """What the words name; positive exemplars, cut out, are finds of their own."""
         height, width = self.size
-        boxes = [(_box_px(b, width, height), 1.0) for b in concept.exemplars if b.label]
+        nobodys = np.zeros(self.size, np.bool_)
+        shown = [_box_px(b, width, height) for b in concept.exemplars if b.label]
         barred = [_box_px(b, width, height) for b in concept.exemplars if not b.label]
-        boxes += [(f.box, f.score) for f in self._finder.find(concept.text, self._still.picture)]
-        for box, score in boxes:
-            if not any(box_iou(box, bar) > SAME for bar in barred):
-                yield Found(self._still.by_box(box, np.zeros(self.size, np.bool_)).mask, score)
+        finds = [Found(self._still.by_box(box, nobodys).mask, 1.0) for box in shown]
+        finds += self._finder.find(concept.text, self._still)
+        for found in finds:
+            if not any(box_iou(box_of(found.mask), bar) > SAME for bar in barred):
+                yield found
 
     def fresh(self, found: Found) -> Found:
         """On a frame a pixel belongs to one object here, so a find leaves the others theirs."""

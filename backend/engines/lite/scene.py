@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from backend.domain import Image
 from backend.engines.lite.backbone import Backbone
 from backend.engines.lite.flow import Flow
+from backend.engines.lite.solve import squared_length
 from backend.engines.lite.view import Crop, View, look
 
 Floats = NDArray[np.float32]
@@ -72,8 +73,8 @@ def _agreement(flow: Flow) -> Floats:
     rows, cols = np.mgrid[:height, :width].astype(np.float32)
     x, y = cols + flow.back[..., 0], rows + flow.back[..., 1]
     returned = cv2.remap(flow.ahead, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-    error = np.square(flow.back + returned).sum(-1)
-    moved = np.square(flow.back).sum(-1)
+    error = squared_length(flow.back + returned)
+    moved = squared_length(flow.back)
     return np.asarray(np.exp(-error / (_TOLERANCE**2 + np.float32(0.02) * moved)), np.float32)
 
 

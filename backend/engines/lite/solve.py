@@ -17,15 +17,17 @@ _SPECK = 0.04
 """Parts of a mask smaller than this share of its largest one are specks."""
 
 
-def _square(steps: Floats) -> Floats:
-    """Squared length of (h, w, 3); by channel, since numpy is slow to sum over a short last axis."""
-    a, b, c = steps[..., 0], steps[..., 1], steps[..., 2]
-    return np.asarray(a * a + b * b + c * c, np.float32)
+def squared_length(steps: Floats) -> Floats:
+    """Of the vectors of (h, w, n), (h, w); by channel, since numpy is slow to sum over a short last axis."""
+    out = np.square(steps[..., 0])
+    for channel in range(1, steps.shape[-1]):
+        out += np.square(steps[..., channel])
+    return out
 
 
 def edge_weights(lab: Floats, floor: float, sharpness: float = 1.0) -> tuple[Floats, Floats]:
     """What a border between neighbours costs: (h, w-1) across, (h-1, w) down, low at colour edges."""
-    across, down = _square(lab[:, 1:] - lab[:, :-1]), _square(lab[1:] - lab[:-1])
+    across, down = squared_length(lab[:, 1:] - lab[:, :-1]), squared_length(lab[1:] - lab[:-1])
     spread = (float(across.mean()) if across.size else 0.0) + (float(down.mean()) if down.size else 0.0)
     rate = np.float32(-sharpness / (spread + 1e-6))
     return np.exp(across * rate) + np.float32(floor), np.exp(down * rate) + np.float32(floor)

@@ -56,11 +56,14 @@ class Still:
             return self._second().by_clicks(clicks, start, forbidden)
         return Found(mask, cut.score)
 
-    def by_box(self, box: PixelBox, forbidden: BoolMask) -> Found:
-        """The object that fills a box; `forbidden` pixels (H, W) belong to others."""
+    def by_box(self, box: PixelBox, forbidden: BoolMask, quick: bool = False) -> Found:
+        """The object that fills a box; `forbidden` pixels (H, W) belong to others.
+
+        `quick`: the network's answer stands, even if it leaves the box nearly empty.
+        """
         cut = self._close.cut(Asked(None, box, None, forbidden))
         x0, y0, x1, y1 = box
-        if cut.mask.sum() < _FILLED * (x1 - x0) * (y1 - y0):
+        if not quick and cut.mask.sum() < _FILLED * (x1 - x0) * (y1 - y0):
             return self._second().by_box(box, forbidden)
         return Found(cut.mask, cut.score)
 

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backend.domain import BoolMask
-from backend.engines.lite import certainty, cues, match, ridge
+from backend.engines.lite import certainty, cues, match, ridge, search
 from backend.engines.lite.bilateral import Roi
 from backend.engines.lite.colour import Colours
 from backend.engines.lite.cues import FUSION, Past
@@ -37,6 +37,8 @@ _GONE = 0.02
 """Share of its usual area below which an object counts as out of sight."""
 _FOUND_AREA, _FOUND_FIRM = 0.2, 0.93
 """Share of its usual area, and mean certainty, from which on an object is found again after a cut."""
+_NEARBY = 2
+"""Steps for which a lost object is looked for around where it was; then all over the frame in every other one."""
 _LEARN = 0.1
 """Share of its usual area below which nothing is learnt from a frame."""
 _STRENGTH, _ROUNDS, _FLOOR = 0.35, 40, 0.08
@@ -71,7 +73,11 @@ class Track:
         """The age at which the mask was given last."""
         self._missing = 0
         self._elsewhere = False
-        """Whether the scene was cut since the object was last seen."""
+        """Whether it may be anywhere: the scene was cut since it was last seen, or it is looked for all over."""
+        self._rest: Floats | None = None
+        """How the rest of a frame looks on which a person marked it."""
+        self._length = 0.0
+        """Longer side of its box when it was last known well, in frame pixels."""
         self._references: list[Bank] = []
         self._memory: list[Bank] = []
         self._anchor: ridge.Normal | None = None
@@ -99,6 +105,9 @@ class Track:
         view = scene.view(crop)
         soft = cut_mask(mask, view.crop)
         self._stand(view, soft)
+        self._length = crop.side / MARGIN
+        if sure or self._rest is None:
+            self._rest = search.backdrop(scene, mask, np.random.default_rng(self.obj_id))
         self._usual = self._area(view.crop, soft)
         self._learn(view, mask, sure, overrule=True)
         self._colours = Colours(view.lab, soft)
@@ -158,7 +167,13 @@ class Track:
             self._past = Past(crop, scene.view(crop).lab, np.zeros((GRID, GRID), np.float32))
             self._missing = max(self._missing, 1)
         past = self._past
-        crop = self._next_crop(scene, past)
+        found = self._elsewhere_crop(scene) if self._missing > _NEARBY and self._missing % 2 else None
+        if found is not None:
+            past = self._past = Past(found, scene.view(found).lab, np.zeros((GRID, GRID), np.float32))
+            self._place = Place(found.x + found.side / 2, found.y + found.side / 2, self._usual**0.5)
+        # Whatever looks a little like it, a rim of it at the picture's edge included, is no longer enough.
+        self._elsewhere |= self._missing > _NEARBY
+        crop = found or self._next_crop(scene, past)
         view = scene.view(crop)
         where = cues.origins(scene, past, view.crop)
         carried = cues.carry(past, where)
@@ -177,6 +192,12 @@ class Track:
         soft[roi] = cut_out(logits, across, down, _STRENGTH, _ROUNDS)
         drop_specks(soft)
         self._settle(view, soft, logits, evidence)
+
+    def _elsewhere_crop(self, scene: Scene) -> Crop | None:
+        """What looks like the object anywhere on the frame."""
+        if self._rest is None or not self._length:
+            return None
+        return search.candidate(scene, self._references, self._rest, self._length, self._missing // 2)
 
     def _next_crop(self, scene: Scene, past: Past) -> Crop:
         """Where to look: around the carried mask, or ever wider while the object is out of sight."""
@@ -244,7 +265,8 @@ class Track:
             self._missing += 1
             soft[:] = 0
             return
-        self.signs = certainty.signs(soft, logits, evidence, area / max(self._usual, 1.0), self._age - self._known)
+        growth, age = area / max(self._usual, 1.0), self._age - self._known
+        self.signs = certainty.signs(soft, logits, evidence, growth, age, view.crop.scale)
         self.score = certainty.likely_iou(self.signs)
         self._missing = 0
         self._elsewhere = False

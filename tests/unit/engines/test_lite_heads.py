@@ -122,15 +122,31 @@ def test_a_step_where_all_agrees_scores_high_and_one_where_nothing_does_low() ->
     here, there = disc(128, 128, 50), disc(170, 150, 40)
     good = evidence(here, here, here)
     firm = np.where(here, np.float32(5), np.float32(-5)).astype(np.float32)
-    well = certainty.signs(here.astype(np.float32), firm, good, 1.0, 3)
+    well = certainty.signs(here.astype(np.float32), firm, good, 1.0, 3, 1.0)
     assert well.stayed == well.corrected == 1
     assert well.unlike < -0.6 < 0.6 < well.alike
     bad = evidence(there, there, there)
     torn = np.where(here, np.float32(0.4), np.float32(-0.4)).astype(np.float32)
-    badly = certainty.signs(here.astype(np.float32), torn, bad, 0.3, 60)
+    badly = certainty.signs(here.astype(np.float32), torn, bad, 0.3, 60, 1.0)
     assert badly.stayed < 0.5
     assert certainty.likely_iou(well) > 0.8
     assert certainty.likely_iou(badly) < 0.5
+
+
+def test_thin_and_small_things_score_less_than_round_ones() -> None:
+    firm = np.full((GRID, GRID), -5, np.float32)
+    scores = []
+    for mask, scale in ((disc(128, 128, 50), 1.0), (disc(128, 128, 50), 4.0), (line(), 1.0)):
+        said = np.where(mask, np.float32(5), firm)
+        read = certainty.signs(mask.astype(np.float32), said, evidence(mask, mask, mask), 1.0, 3, scale)
+        scores.append(certainty.likely_iou(read))
+    assert scores[0] > scores[1] > scores[2]
+
+
+def line() -> BoolMask:
+    out = np.zeros((GRID, GRID), np.bool_)
+    out[126:130, 40:216] = True
+    return out
 
 
 def test_an_empty_mask_has_signs_too() -> None:
@@ -141,6 +157,7 @@ def test_an_empty_mask_has_signs_too() -> None:
         evidence(nothing, nothing, nothing),
         0.0,
         0,
+        1.0,
     )
     assert all(np.isfinite(read))
     assert 0 <= certainty.likely_iou(read) <= 1

@@ -16,7 +16,6 @@ from backend.engines.lite.guided import refine, work_size
 from backend.engines.lite.solve import cut_out, drop_specks, edge_weights
 from backend.engines.lite.view import Crop, crop_of, cut, cut_mask
 from backend.engines.lite.weights import load_weights, read_legacy
-from backend.engines.lite.words import WORDS, known_word
 from tests.unit.engines.clips import iou, texture
 
 
@@ -105,25 +104,6 @@ def test_a_crop_holds_its_object() -> None:
     crop = crop_of(mask)
     assert crop is not None
     assert float(cut_mask(mask, crop, 200).sum()) * (crop.side / 200) ** 2 == pytest.approx(mask.sum(), rel=0.02)
-
-
-@pytest.mark.parametrize(
-    ("text", "word"),
-    [
-        ("the Dogs", "dog"),
-        ("buses", "bus"),
-        ("a plane", "airplane"),
-        ("faces", "face"),
-        ("dog collar", None),
-        ("s", None),
-    ],
-)
-def test_known_words(text: str, word: str | None) -> None:
-    assert known_word(text) == word
-
-
-def test_every_advertised_word_is_known() -> None:
-    assert all(known_word(word) == word for word in WORDS)
 
 
 def test_specks_go_and_what_was_clicked_stays():

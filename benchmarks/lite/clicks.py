@@ -1,10 +1,10 @@
 """How good the embedded engine's masks are after so many clicks, and from a box.
 
-    python -m benchmarks.lite_clicks [davis | davis_train | clicks ...]
+    python -m benchmarks.lite.clicks [davis | davis_train | clicks ...]
 
 Each click goes into the middle of the largest mistake, as a careful person's would; all go through
 the engine's public protocol. On the first frames of DAVIS sequences and on COCO photographs, from
-`SAM3_EVAL_DATA` as in `benchmarks.lite_davis`, whose note on missing data holds here too.
+`SAM3_EVAL_DATA` as in `benchmarks.lite`.
 """
 
 from __future__ import annotations
@@ -22,7 +22,8 @@ import numpy as np
 from backend.domain import BoolMask, Box, Image, Points, Prompt, PromptRequest, Snapshot, Video
 from backend.engines.lite import LiteEngine
 from backend.masks import encode, mask_box
-from benchmarks.lite_davis import data_folder, on_one_thread, read_mask, read_picture, region
+from benchmarks.lite.data import data_folder, on_one_thread, read_mask, read_picture
+from benchmarks.lite.measures import region
 
 ROUNDS = 8
 SHOWN = (1, 2, 3, 5, 8)
