@@ -23,7 +23,8 @@ export function mountInspection(app) {
     pixel(x, y, source = false) {
       const [px, py] = app.stage.project(x, y, source ? 0 : undefined);
       // By way of a canvas made for reading: reading the stage itself would make it slow.
-      scratch.drawImage(parts.canvas, Math.round(px * devicePixelRatio), Math.round(py * devicePixelRatio), 1, 1, 0, 0, 1, 1);
+      const ratio = parts.canvas.width / parts.canvas.clientWidth;
+      scratch.drawImage(parts.canvas, Math.round(px * ratio), Math.round(py * ratio), 1, 1, 0, 0, 1, 1);
       return [...scratch.getImageData(0, 0, 1, 1).data];
     },
     /** What is stored for a frame: [{ id, area, box, score }], or null while it is not known. */

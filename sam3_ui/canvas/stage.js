@@ -10,6 +10,9 @@ import { isRunning } from "./store.js";
 const MARGIN = 12;
 const SEAM = 2; // between the source and the look beside it
 const ZOOM_MAX = 16;
+// While the playhead is dragged and the screen does not keep up: this share of its pixels, and what keeping up is.
+const COARSE = 0.7;
+const LATE = 18.5; // ms from a painting to the next animation frame
 
 export function createStage(app) {
   const { store, state, parts } = app;
@@ -21,6 +24,7 @@ export function createStage(app) {
   let view = { scale: 1, x: 0, y: 0 }; // video pixel → CSS pixel
   let fitted = true;
   let painting = 0;
+  let strain = 0; // mean ms from a painting to the next animation frame, while the playhead is dragged
   const painters = []; // what else draws, in video pixels: (ctx, scale)
 
   const moving = () => isRunning(state) || state.playing || state.scrubbing;
@@ -70,9 +74,17 @@ export function createStage(app) {
     if (!painting) painting = requestAnimationFrame(paintNow);
   }
 
+  function strained(began) {
+    requestAnimationFrame(() => {
+      strain += (performance.now() - began - strain) / 4;
+    });
+  }
+
   function paintNow() {
     painting = 0;
-    const ratio = devicePixelRatio;
+    const coarse = state.scrubbing && strain > LATE;
+    if (state.scrubbing && !coarse) strained(performance.now());
+    const ratio = devicePixelRatio * (coarse ? COARSE : 1);
     const [w, h] = [Math.round(whole * ratio), Math.round(box.height * ratio)];
     if (canvas.width !== w || canvas.height !== h) [canvas.width, canvas.height] = [w, h];
     ctx.setTransform(1, 0, 0, 1, 0, 0);

@@ -126,6 +126,32 @@ def test_the_timeline_scrubs_and_shows_what_is_where(person: Person) -> None:
     assert person.page.get_by_role("button", name=re.compile(r"^Propagate 7[234] frames")).is_visible()
 
 
+def test_where_drawing_is_slow_a_dragged_playhead_gets_fewer_pixels_and_a_still_one_all(person: Person) -> None:
+    person.sample().click(0.3, 0.4).settled()
+    share = "() => (c => c.width / c.clientWidth / devicePixelRatio)(document.querySelector('.mat > canvas'))"
+    assert person.page.evaluate(share) == pytest.approx(1, abs=0.01)
+    masked = person.pixel(0.3, 0.4)
+    # A screen that gets 20 pictures a second.
+    person.page.evaluate("""() => {
+      const real = requestAnimationFrame;
+      window.requestAnimationFrame = (then) => setTimeout(() => real(then), 50);
+    }""")
+    ruler = person.page.locator(".tl .ruler").bounding_box()
+    assert ruler is not None
+    y = ruler["y"] + ruler["height"] / 2
+    person.page.mouse.move(ruler["x"] + 40, y)
+    person.page.mouse.down()
+    for step in range(1, 13):
+        person.page.mouse.move(ruler["x"] + 40 + 12 * step, y)
+        person.page.wait_for_function("() => __sam3.frame() === __sam3.shown()")
+    person.page.wait_for_function(f"() => ({share})() < 0.75")
+    person.page.mouse.move(ruler["x"], y)
+    person.until("s.shown === 0")
+    person.page.mouse.up()
+    person.page.wait_for_function(f"() => Math.abs(({share})() - 1) < 0.01")
+    assert np.abs(np.subtract(person.pixel(0.3, 0.4), masked)).max() <= 3
+
+
 def test_keys_choose_tools_and_open_the_help(person: Person) -> None:
     person.sample()
     for key, tool in (("b", "box"), ("p", "brush"), ("e", "erase"), ("h", "pan"), ("v", "point")):

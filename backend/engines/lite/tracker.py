@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backend.domain import BoolMask
-from backend.engines.lite import certainty, cues, match, ridge, search
+from backend.engines.lite import certainty, cues, match, parts, ridge, search
 from backend.engines.lite.bilateral import Roi
 from backend.engines.lite.colour import Colours
 from backend.engines.lite.cues import FUSION, Past
@@ -76,6 +76,8 @@ class Track:
         """Whether it may be anywhere: the scene was cut since it was last seen, or it is looked for all over."""
         self._rest: Floats | None = None
         """How the rest of a frame looks on which a person marked it."""
+        self._spread = 0.0
+        """How far apart its parts were where a person marked it."""
         self._length = 0.0
         """Longer side of its box when it was last known well, in frame pixels."""
         self._references: list[Bank] = []
@@ -106,6 +108,7 @@ class Track:
         soft = cut_mask(mask, view.crop)
         self._stand(view, soft)
         self._length = crop.side / MARGIN
+        self._spread = max(self._spread, parts.spread(soft))
         if sure or self._rest is None:
             self._rest = search.backdrop(scene, mask, np.random.default_rng(self.obj_id))
         self._usual = self._area(view.crop, soft)
@@ -191,6 +194,7 @@ class Track:
         soft = np.zeros((GRID, GRID), np.float32)
         soft[roi] = cut_out(logits, across, down, _STRENGTH, _ROUNDS)
         drop_specks(soft)
+        parts.drop_strays(soft, self._spread)
         self._settle(view, soft, logits, evidence)
 
     def _elsewhere_crop(self, scene: Scene) -> Crop | None:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from backend.domain import BoolMask, DenseResult, Leg, Seed, Snapshot, Span
-from backend.engines.lite import LiteEngine, search
+from backend.engines.lite import LiteEngine, parts, search
 from backend.engines.lite.between import gaps
 from backend.masks import encode
 from tests.unit.engines.clips import Clip, Shape, iou, texture
@@ -141,3 +141,44 @@ def test_tiles_cover_the_picture(size: tuple[int, int], length: float) -> None:
         assert tile.side <= max(search._FINEST * length, 64) + 1
         covered[max(tile.y, 0) : tile.y + tile.side, max(tile.x, 0) : tile.x + tile.side] = True
     assert covered.mean() > 0.99
+
+
+def blobs(*places: tuple[int, int, int]) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
+    """A soft mask of discs (x, y, radius)."""
+    rows, cols = np.mgrid[:256, :256]
+    out = np.zeros((256, 256), np.float32)
+    for x, y, radius in places:
+        out[np.hypot(cols - x, rows - y) <= radius] = 0.9
+    return out
+
+
+def test_a_part_that_moved_away_is_no_longer_the_object_s() -> None:
+    near, far = (140, 60, 12), (220, 60, 15)
+    soft = blobs((100, 60, 24), near, far)
+    parts.drop_strays(soft, 0.0)
+    assert np.array_equal(soft, blobs((100, 60, 24), near))
+    alone = blobs((100, 60, 24))
+    parts.drop_strays(alone, 0.0)
+    assert np.array_equal(alone, blobs((100, 60, 24)))
+    nothing = blobs()
+    parts.drop_strays(nothing, 0.0)
+    assert not nothing.any()
+
+
+def test_parts_may_be_as_far_apart_as_a_person_marked_them() -> None:
+    soft = blobs((100, 60, 24), (220, 60, 15))
+    known = parts.spread(soft)
+    assert known == pytest.approx((220 - 15 - 100 - 24) / (24 * np.pi**0.5), rel=0.05)
+    parts.drop_strays(soft, known)
+    assert np.array_equal(soft, blobs((100, 60, 24), (220, 60, 15)))
+    assert parts.spread(blobs((100, 60, 24))) == parts.spread(blobs()) == 0
+
+
+def test_what_is_marked_in_two_places_is_followed_in_both(engine: LiteEngine) -> None:
+    clip = jumping([(60.0, 80.0)] * 5)
+    for number, picture in enumerate(clip.pictures):
+        other = Shape(1, 260, 90 + number, 0, 0, 20, (190, 60, 50))
+        mask = other.mask(0, HEIGHT, WIDTH)
+        picture[mask] = other.look(0, HEIGHT, WIDTH)[mask]
+        clip.masks[1][number] |= mask
+    assert min(overlap(clip, r) for r in follow(engine, clip, (0,))) > 0.8
