@@ -18,6 +18,7 @@ from backend.engines.lite.clicknet import ClickNetwork, Encoded, Part
 from backend.engines.lite.cues import sigmoid
 from backend.engines.lite.finds import PixelBox
 from backend.engines.lite.palette import Palette
+from backend.engines.lite.parts import drop_strays
 from backend.engines.lite.rules import Clicks, Pixel
 from backend.engines.lite.solve import cut_out, drop_specks, edge_weights
 from backend.engines.lite.view import lab_of
@@ -135,6 +136,9 @@ class CloseUp:
         pressed = self._press(evidence, part, asked)
         soft = cut_out(evidence, *edge_weights(lab, _FLOOR), _STRENGTH, _ROUNDS)
         drop_specks(soft, pressed)
+        if pressed:
+            # A thing far from every click that only looks like it is another one.
+            drop_strays(soft, 0.0, pressed)
         held = soft > 0.5
         score = float(sigmoid(evidence)[held].mean()) if held.any() else 0.0
         rows, cols = guided.work_size(part.height, part.width)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
@@ -14,16 +16,22 @@ _SLACK = 1.5
 """How much farther than on the frames that a person marked."""
 
 
-def _distances(inside: NDArray[np.bool_]) -> tuple[NDArray[np.int32], list[float], float]:
-    """Labels of the parts, how far each is from the largest, in cells, and the root of that one's area."""
-    count, labels, stats, _ = cv2.connectedComponentsWithStats(inside.astype(np.uint8), connectivity=8)
+def _distances(
+    inside: NDArray[np.bool_], own: Sequence[tuple[int, int]] = ()
+) -> tuple[NDArray[np.int32], list[float], float]:
+    """Labels of the parts, how far each is from the object's own, in cells, and the root of their area.
+
+    The object's own are those that hold one of the (column, row) given, or else the largest one.
+    """
+    count, numbered, stats, _ = cv2.connectedComponentsWithStats(inside.astype(np.uint8), connectivity=8)
+    labels = np.asarray(numbered, np.int32)
     if count <= 2:
-        return np.asarray(labels, np.int32), [], 1.0
+        return labels, [], 1.0
     areas = stats[:, cv2.CC_STAT_AREA]
-    main = 1 + int(areas[1:].argmax())
-    away = cv2.distanceTransform((labels != main).astype(np.uint8), cv2.DIST_L2, 3)
-    nearest = [0.0 if part == main else float(away[labels == part].min()) for part in range(1, count)]
-    return np.asarray(labels, np.int32), nearest, float(areas[main]) ** 0.5
+    main = {int(labels[y, x]) for x, y in own} - {0} or {1 + int(areas[1:].argmax())}
+    away = cv2.distanceTransform((~np.isin(labels, list(main))).astype(np.uint8), cv2.DIST_L2, 3)
+    nearest = [0.0 if part in main else float(away[labels == part].min()) for part in range(1, count)]
+    return labels, nearest, float(sum(areas[part] for part in main)) ** 0.5
 
 
 def spread(soft: Floats) -> float:
@@ -32,13 +40,14 @@ def spread(soft: Floats) -> float:
     return max(nearest, default=0.0) / size
 
 
-def drop_strays(soft: Floats, known: float) -> None:
-    """Empty a soft mask's (h, w) parts in place that are too far from the largest one.
+def drop_strays(soft: Floats, known: float, own: Sequence[tuple[int, int]] = ()) -> None:
+    """Empty a soft mask's (h, w) parts in place that are too far from the object's own.
 
     Args:
         known: `spread` where a person marked the object.
+        own: (column, row) of cells whose parts are the object's for certain; none: its largest part is.
     """
-    labels, nearest, size = _distances(soft > 0.5)
+    labels, nearest, size = _distances(soft > 0.5, own)
     reach = max(_NEAR, _SLACK * known) * size
     for part, distance in enumerate(nearest, start=1):
         if distance > reach:

@@ -165,6 +165,16 @@ def test_a_part_that_moved_away_is_no_longer_the_object_s() -> None:
     assert not nothing.any()
 
 
+def test_parts_near_a_click_are_the_object_s_and_a_larger_one_far_away_is_not() -> None:
+    small, large = (60, 60, 15), (200, 190, 30)
+    soft = blobs(small, large)
+    parts.drop_strays(soft, 0.0, [(60, 60)])
+    assert np.array_equal(soft, blobs(small))
+    both = blobs(small, large)
+    parts.drop_strays(both, 0.0, [(60, 60), (200, 190)])
+    assert np.array_equal(both, blobs(small, large))
+
+
 def test_parts_may_be_as_far_apart_as_a_person_marked_them() -> None:
     soft = blobs((100, 60, 24), (220, 60, 15))
     known = parts.spread(soft)
