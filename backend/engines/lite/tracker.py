@@ -237,7 +237,7 @@ class Track:
         assert self._weights is not None
         place = self._place if self._missing else _place_in(view.crop, carried, self._place)
         first, second = match.compare(match.queries(view, place), self._references, self._memory)
-        linear = ridge.classify(ridge.describe(view), self._weights)
+        linear = ridge.classify(view, self._weights)
         trust = cues.certainty(scene, past, view, where)
         sure = trust[roi]
         moved = cues.logit(carried[roi])
