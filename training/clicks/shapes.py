@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float32]
+Points = NDArray[np.float64]
 _FINER = 4
 """Bits behind the point in OpenCV's drawing."""
 _KINDS = ("blob", "polygon", "wires", "wheel")
@@ -31,32 +32,33 @@ def draw(rng: np.random.Generator, side: int) -> Floats:
     return np.asarray(cover.astype(np.float32) / 255, np.float32)
 
 
-def _fixed(points: NDArray[np.floating]) -> NDArray[np.int32]:
+def _fixed(points: Points) -> NDArray[np.int32]:
     return np.round(points * (1 << _FINER)).astype(np.int32)
 
 
-def _fill(cover: NDArray[np.uint8], points: NDArray[np.floating], value: int = 255) -> None:
+def _fill(cover: NDArray[np.uint8], points: Points, value: int = 255) -> None:
     cv2.fillPoly(cover, [_fixed(points)], value, cv2.LINE_AA, _FINER)
 
 
-def _line(cover: NDArray[np.uint8], points: NDArray[np.floating], width: int, closed: bool = False) -> None:
+def _line(cover: NDArray[np.uint8], points: Points, width: int, closed: bool = False) -> None:
     cv2.polylines(cover, [_fixed(points)], closed, 255, width, cv2.LINE_AA, _FINER)
 
 
-def _outline(rng: np.random.Generator, middle: Floats, radius: float, smooth: bool) -> NDArray[np.floating]:
+def _outline(rng: np.random.Generator, middle: Points, radius: float, smooth: bool) -> Points:
     """Points around a place, (n, 2): waves of a few lengths, or few corners."""
     if not smooth:
         turns = np.sort(rng.uniform(0, 2 * np.pi, rng.integers(3, 9)))
-        return middle + radius * rng.uniform(0.5, 1.2, (len(turns), 1)) * np.column_stack([np.cos(turns), np.sin(turns)])
+        corners = np.column_stack([np.cos(turns), np.sin(turns)]) * rng.uniform(0.5, 1.2, (len(turns), 1))
+        return np.asarray(middle + radius * corners)
     turns = np.linspace(0, 2 * np.pi, 96, endpoint=False)
     away = np.ones(96)
     for waves in range(1, 7):
         away += rng.normal(0, 0.3 / waves) * np.cos(waves * turns + rng.uniform(0, 6.3))
     around = np.column_stack([np.cos(turns), np.sin(turns)]) * np.maximum(away, 0.15)[:, None]
-    return middle + radius * around * np.exp(rng.uniform(-0.5, 0.5, 2))
+    return np.asarray(middle + radius * around * np.exp(rng.uniform(-0.5, 0.5, 2)))
 
 
-def _wires(rng: np.random.Generator, cover: NDArray[np.uint8], middle: Floats, radius: float) -> None:
+def _wires(rng: np.random.Generator, cover: NDArray[np.uint8], middle: Points, radius: float) -> None:
     """Bent lines that hang together."""
     start = middle
     for _ in range(rng.integers(2, 7)):
@@ -67,7 +69,7 @@ def _wires(rng: np.random.Generator, cover: NDArray[np.uint8], middle: Floats, r
         start = bent[rng.integers(24)]
 
 
-def _wheel(rng: np.random.Generator, cover: NDArray[np.uint8], middle: Floats, radius: float) -> None:
+def _wheel(rng: np.random.Generator, cover: NDArray[np.uint8], middle: Points, radius: float) -> None:
     """A rim with spokes, seen aslant."""
     turns = np.linspace(0, 2 * np.pi, 64, endpoint=False) + rng.uniform(0, 6.3)
     flat = np.column_stack([np.cos(turns), np.sin(turns) * rng.uniform(0.3, 1.0)])

@@ -20,12 +20,13 @@ _EDGE = 12.0
 def _bins(x: Floats, y: Floats, lab: Floats, shape: tuple[int, ...]) -> list[NDArray[np.intp]]:
     """Bin numbers, by axis, of positions (relative to the region) and Lab colours (..., 3)."""
     lightness, a, b = (lab[..., i] for i in range(3))
+    # Places last: there are more of them than of any colour, and the last axis is the fastest.
     parts = (
-        (x + _EDGE) / _CELL,
-        (y + _EDGE) / _CELL,
         lightness * np.float32(_COLOURS[0] / 0.8),
         (a * np.float32(1 / 1.6) + np.float32(0.6)) * np.float32(_COLOURS[1] / 1.2),
         (b * np.float32(1 / 1.6) + np.float32(0.6)) * np.float32(_COLOURS[2] / 1.2),
+        (y + _EDGE) / _CELL,
+        (x + _EDGE) / _CELL,
     )
     return [np.clip(np.rint(p), 0, size - 1).astype(np.intp) for p, size in zip(parts, shape, strict=True)]
 
@@ -39,11 +40,19 @@ def _flat(bins: Sequence[NDArray[np.intp]], shape: Sequence[int]) -> NDArray[np.
 
 
 def _smooth(grid: Floats) -> Floats:
-    for axis in range(1, grid.ndim):
-        out = grid * np.float32(0.5)
+    """Blurred by (1 2 1) / 4 along each axis but the first; the last layer of the last axis comes empty.
+
+    With that layer between rows, the last axis is blurred as one long row: numpy is slow on short ones.
+    """
+    flat = grid.reshape(-1)
+    out, quarter = flat * np.float32(0.5), flat * np.float32(0.25)
+    out[1:] += quarter[:-1]
+    out[:-1] += quarter[1:]
+    grid = out.reshape(grid.shape)
+    for axis in range(1, grid.ndim - 1):
+        out, quarter = grid * np.float32(0.5), grid * np.float32(0.25)
         low = tuple(slice(None, -1) if i == axis else slice(None) for i in range(grid.ndim))
         high = tuple(slice(1, None) if i == axis else slice(None) for i in range(grid.ndim))
-        quarter = grid * np.float32(0.25)
         out[high] += quarter[low]
         out[low] += quarter[high]
         grid = out
@@ -62,7 +71,7 @@ def local_colour(
         size: the region's (h, w).
     """
     height, width = size
-    shape = (int((width + 2 * _EDGE) / _CELL) + 2, int((height + 2 * _EDGE) / _CELL) + 2, *_COLOURS)
+    shape = (*_COLOURS, int((height + 2 * _EDGE) / _CELL) + 2, int((width + 2 * _EDGE) / _CELL) + 2)
     x, y, colours, soft = old
     near = (x > -_EDGE) & (x < width + _EDGE) & (y > -_EDGE) & (y < height + _EDGE)
     source, here = _bins(x[near], y[near], colours[near], shape), _bins(*_grid(height, width), lab, shape)
@@ -73,6 +82,7 @@ def local_colour(
     heard = np.ones(len(source[0]), np.bool_)
     for part, side in zip(source, sides, strict=True):
         heard &= (part >= 0) & (part < side)
+    sides[-1] += 1  # The empty layer.
     flat = _flat([part[heard] for part in source], sides)
     total = int(np.prod(sides))
     fore, every = np.bincount(flat, soft[near][heard], total), np.bincount(flat, minlength=total)

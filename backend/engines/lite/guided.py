@@ -13,26 +13,33 @@ from backend.domain import Image
 Floats = NDArray[np.float32]
 
 RADIUS = 6
+"""Of the windows, in pixels of the picture."""
 SMOOTH = 1e-3
+FINE = 160
+"""Longest side of what the filter is fitted to pixel by pixel; else it is to every second one (He and Sun 2015)."""
 WORK = 640
 """Longest side at which the filter is fitted; beyond it only its result is enlarged."""
 
 
-def _mean(values: Floats) -> Floats:
-    side = 2 * RADIUS + 1
+def _mean(values: Floats, radius: int) -> Floats:
+    side = 2 * radius + 1
     return np.asarray(cv2.blur(values, (side, side), borderType=cv2.BORDER_REFLECT), np.float32)
 
 
-def _fit(guide: Sequence[Floats], soft: Floats) -> tuple[Floats, ...]:
+def _fit(guide: Sequence[Floats], soft: Floats, radius: int) -> tuple[Floats, ...]:
     """The local linear model soft = a·colour + b of planes (h, w): three of a, and b, averaged over each window.
 
     Planes, since numpy is slow on every third number.
     """
     r, g, b = guide
-    mr, mg, mb, target = _mean(r), _mean(g), _mean(b), _mean(soft)
-    rr, rg, rb = _mean(r * r) - mr * mr + SMOOTH, _mean(r * g) - mr * mg, _mean(r * b) - mr * mb
-    gg, gb, bb = _mean(g * g) - mg * mg + SMOOTH, _mean(g * b) - mg * mb, _mean(b * b) - mb * mb + SMOOTH
-    x, y, z = (_mean(plane * soft) - mean * target for plane, mean in ((r, mr), (g, mg), (b, mb)))
+
+    def mean(values: Floats) -> Floats:
+        return _mean(values, radius)
+
+    mr, mg, mb, target = mean(r), mean(g), mean(b), mean(soft)
+    rr, rg, rb = mean(r * r) - mr * mr + SMOOTH, mean(r * g) - mr * mg, mean(r * b) - mr * mb
+    gg, gb, bb = mean(g * g) - mg * mg + SMOOTH, mean(g * b) - mg * mb, mean(b * b) - mb * mb + SMOOTH
+    x, y, z = (mean(plane * soft) - middle * target for plane, middle in ((r, mr), (g, mg), (b, mb)))
     # The inverse of the symmetric 3 × 3 covariance, by cofactors.
     c00, c01, c02 = gg * bb - gb * gb, rb * gb - rg * bb, rg * gb - rb * gg
     c11, c12, c22 = rr * bb - rb * rb, rg * rb - rr * gb, rr * gg - rg * rg
@@ -40,7 +47,7 @@ def _fit(guide: Sequence[Floats], soft: Floats) -> tuple[Floats, ...]:
     a0 = (c00 * x + c01 * y + c02 * z) * scale
     a1 = (c01 * x + c11 * y + c12 * z) * scale
     a2 = (c02 * x + c12 * y + c22 * z) * scale
-    return tuple(_mean(plane) for plane in (a0, a1, a2, target - a0 * mr - a1 * mg - a2 * mb))
+    return tuple(mean(plane) for plane in (a0, a1, a2, target - a0 * mr - a1 * mg - a2 * mb))
 
 
 def _planes(picture: Image) -> list[Floats]:
@@ -50,7 +57,8 @@ def _planes(picture: Image) -> list[Floats]:
 
 def work_size(height: int, width: int) -> tuple[int, int]:
     """The (height, width) at which the filter is fitted to a picture of that size."""
-    scale = min(1.0, WORK / max(height, width))
+    longest = max(height, width)
+    scale = 1.0 if longest <= FINE else min(0.5, WORK / longest)
     return max(round(height * scale), 1), max(round(width * scale), 1)
 
 
@@ -62,10 +70,10 @@ def refine(picture: Image, soft: Floats) -> Floats:
     height, width = picture.shape[:2]
     guide = _planes(picture)
     if soft.shape == (height, width):
-        model = _fit(guide, soft)
+        model = _fit(guide, soft, RADIUS)
     else:
         small = np.asarray(cv2.resize(picture, soft.shape[::-1], interpolation=cv2.INTER_AREA), np.uint8)
-        fitted = _fit(_planes(small), soft)
+        fitted = _fit(_planes(small), soft, RADIUS // 2)
         model = tuple(
             np.asarray(cv2.resize(plane, (width, height), interpolation=cv2.INTER_LINEAR), np.float32)
             for plane in fitted

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backend.engines.lite.backbone import SIZE
-from backend.engines.lite.view import Crop, View
+from backend.engines.lite.view import GRID, Crop, View
 
 Floats = NDArray[np.float32]
 
@@ -31,6 +31,14 @@ class Place(NamedTuple):
     x: float
     y: float
     size: float
+
+
+def cells_of(region: tuple[slice, slice]) -> tuple[slice, slice]:
+    """The rows and columns of cells that a region of the grid is read off, one more on each side."""
+    rows, cols = (
+        slice(max(part.start * CELLS // GRID - 1, 0), min(-(-part.stop * CELLS // GRID) + 1, CELLS)) for part in region
+    )
+    return rows, cols
 
 
 def _unit(values: Floats) -> Floats:
@@ -114,20 +122,28 @@ def _margin(cells: Floats, banks: Sequence[Bank]) -> Floats:
     return (_best(cells, [b.fore for b in banks]) - _best(cells, [b.back for b in banks])) / _TEMPERATURE
 
 
-def compare(cells: Floats, references: Sequence[Bank], memory: Sequence[Bank]) -> tuple[Floats, Floats]:
-    """Logits (CELLS, CELLS) against the references alone, and against memory as well."""
-    fore, back = (_best(cells, [getattr(b, side) for b in references]) for side in ("fore", "back"))
-    first = (fore - back) / _TEMPERATURE
-    second = first
+def compare(
+    cells: Floats, references: Sequence[Bank], memory: Sequence[Bank], where: tuple[slice, slice] | None = None
+) -> tuple[Floats, Floats]:
+    """Logits (CELLS, CELLS) against the references alone, and against memory as well.
+
+    Args:
+        cells: `queries` of a view.
+        where: rows and columns of cells to ask for; the others count as surroundings.
+    """
+    rows, cols = where or (slice(0, CELLS), slice(0, CELLS))
+    part = cells.reshape(CELLS, CELLS, -1)[rows, cols]
+    asked = np.ascontiguousarray(part).reshape(-1, cells.shape[1])
+    fore, back = (_best(asked, [getattr(b, side) for b in references]) for side in ("fore", "back"))
+    first = second = (fore - back) / _TEMPERATURE
     if memory:
-        fore = np.maximum(fore, _best(cells, [b.fore for b in memory]))
-        back = np.maximum(back, _best(cells, [b.back for b in memory]))
+        fore = np.maximum(fore, _best(asked, [b.fore for b in memory]))
+        back = np.maximum(back, _best(asked, [b.back for b in memory]))
         second = (fore - back) / _TEMPERATURE
-    shape = CELLS, CELLS
-    return (
-        np.clip(first, -LIMIT, LIMIT).reshape(shape),
-        np.clip(second, -LIMIT, LIMIT).reshape(shape),
-    )
+    out = np.full((2, CELLS, CELLS), -LIMIT, np.float32)
+    for whole, found in zip(out, (first, second), strict=True):
+        whole[rows, cols] = np.clip(found, -LIMIT, LIMIT).reshape(part.shape[:2])
+    return out[0], out[1]
 
 
 def resemblance(view: View, references: Sequence[Bank], rest: Floats) -> Floats:

@@ -17,19 +17,19 @@ CELLS = SIZE // 4
 """Cells across a crop for the classifier."""
 _DECAY = np.float32(0.03)
 """Weight decay; the samples' weights sum to 1."""
+_EVERY = 5
+"""No divisor of a row's length: the cells taken lie askew."""
 LIMIT = 3.0
 
 
 def describe(view: View) -> Floats:
     """How each cell looks at all three taps, and a constant: (CELLS², 177)."""
-    if view.pixels is None:
-        size = CELLS, CELLS
-        out = np.ones((CELLS, CELLS, 177), np.float32)
-        out[..., :24] = view.b2
-        out[..., 24:64] = cv2.resize(view.b3, size, interpolation=cv2.INTER_LINEAR)
-        out[..., 64:176] = cv2.resize(view.b5, size, interpolation=cv2.INTER_LINEAR)
-        view.pixels = out.reshape(CELLS * CELLS, -1)
-    return view.pixels
+    size = CELLS, CELLS
+    out = np.ones((CELLS, CELLS, 177), np.float32)
+    out[..., :24] = view.b2
+    out[..., 24:64] = cv2.resize(view.b3, size, interpolation=cv2.INTER_LINEAR)
+    out[..., 64:176] = cv2.resize(view.b5, size, interpolation=cv2.INTER_LINEAR)
+    return out.reshape(CELLS * CELLS, -1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +52,14 @@ class Normal:
         """The classifier's weights, (177,)."""
         eye = np.eye(len(self.target), dtype=np.float32)
         return np.linalg.solve(self.gram + _DECAY * eye, self.target).astype(np.float32)
+
+
+def thinned(cells: Floats, cover: Floats) -> tuple[Floats, Floats]:
+    """`cells` and `cover` as `observe` takes them, with all cells of the object and every fifth of the others."""
+    flat = cover.ravel()
+    kept = flat > 0
+    kept[::_EVERY] = True
+    return cells[kept], flat[kept]
 
 
 def observe(cells: Floats, cover: Floats) -> Normal:

@@ -236,7 +236,8 @@ class Track:
         assert self._colours is not None
         assert self._weights is not None
         place = self._place if self._missing else _place_in(view.crop, carried, self._place)
-        first, second = match.compare(match.queries(view, place), self._references, self._memory)
+        known = match.queries(view, place)
+        first, second = match.compare(known, self._references, self._memory, match.cells_of(roi))
         linear = ridge.classify(view, self._weights)
         trust = cues.certainty(scene, past, view, where)
         sure = trust[roi]
@@ -285,7 +286,7 @@ class Track:
             self._colours.update(view.lab, soft)
         if self._age % _REMEMBER_EVERY == 0 or self._age % _REFIT_EVERY == 0:
             assert self._recent is not None
-            now = ridge.observe(ridge.describe(view), _shrink(soft, ridge.CELLS))
+            now = ridge.observe(*ridge.thinned(ridge.describe(view), _shrink(soft, ridge.CELLS)))
             self._recent = self._recent.mixed(now, _FRESH)
             self._fit()
 

@@ -136,12 +136,10 @@ class View:
     b5: Floats
     cells: Floats | None = field(default=None)
     """Match descriptors, made by `match.describe` on first use."""
-    pixels: Floats | None = field(default=None)
-    """Ridge descriptors, made by `ridge.describe` on first use."""
 
     @property
     def nbytes(self) -> int:
-        arrays = (self.fine, self.lab, self.b2, self.b3, self.b5, self.cells, self.pixels)
+        arrays = (self.fine, self.lab, self.b2, self.b3, self.b5, self.cells)
         return sum(a.nbytes for a in arrays if a is not None)
 
 
