@@ -1,6 +1,6 @@
 """Train the click network and write it where the engine looks for it.
 
-    python -m training.clicks [--batches 3800] [--seed 1] [--out backend/engines/lite/heads/clicks.onnx]
+    python -m training.clicks [--batches 2600] [--seed 1] [--out backend/engines/lite/heads/clicks.onnx]
 
 The backbone stays as it is. Threads: torch's own (`OMP_NUM_THREADS`).
 """
@@ -24,11 +24,10 @@ from training.backbone import Backbone
 from training.clicks.export import export
 from training.clicks.network import STAGES, TAPS, Decoder
 from training.clicks.person import Person
-from training.clicks.samples import Sample, Sampler
+from training.clicks.samples import SIDE, Sample, Sampler
 from training.data import photographs
 
-PHASES = ((0.84, 256, 12), (1.0, 384, 6))
-"""Until that share of the batches: so many pixels square, so many samples. The engine looks at 384."""
+BATCH = 12
 RATE = 2e-3
 ROUNDS = (0.4, 0.25, 0.2, 0.15)
 """How often a batch has had so many rounds of clicks before: 0, 1, 2, 3."""
@@ -71,7 +70,7 @@ class Trainer:
         pictures = pictures.contiguous(memory_format=torch.channels_last)
         truth = torch.from_numpy(np.stack([s.mask for s in samples]).astype(np.float32))[:, None]
         weight = torch.from_numpy(np.stack([s.weight for s in samples]))[:, None]
-        person = Person(samples, self.rng)
+        person = Person([s.mask for s in samples], self.rng)
         rounds = int(self.rng.choice(len(ROUNDS), p=ROUNDS))
         for group in self.optimizer.param_groups:
             group["lr"] = rate
@@ -103,13 +102,11 @@ def train(batches: int, seed: int, out: Path) -> None:
     cv2.setNumThreads(1)
     torch.set_flush_denormal(True)
     trainer = Trainer(seed)
-    pictures = photographs()
-    samplers = [Sampler(pictures, seed + n, side) for n, (_, side, _) in enumerate(PHASES)]
+    sampler = Sampler(photographs(), seed)
     began, recent = time.monotonic(), []
     for number in range(1, batches + 1):
-        phase = next(n for n, (end, _, _) in enumerate(PHASES) if number <= end * batches)
         rate = RATE * min(1, number / 60) * (0.02 + 0.49 * (1 + math.cos(math.pi * number / batches)))
-        recent.append(trainer.step([samplers[phase].sample() for _ in range(PHASES[phase][2])], rate))
+        recent.append(trainer.step([sampler.sample() for _ in range(BATCH)], rate))
         if number % 100 == 0:
             loss, overlap, _ = np.mean(recent[-100:], 0)
             first = np.mean([r[1] for r in recent[-400:] if not r[2]])
@@ -122,12 +119,12 @@ def train(batches: int, seed: int, out: Path) -> None:
     best = Decoder()
     trainer.average.into(best)
     export(best, out)
-    sys.stdout.write(f"{batches} batches → {out} ({out.stat().st_size / 1e6:.2f} MB)\n")
+    sys.stdout.write(f"{batches} batches of {BATCH} at {SIDE}² → {out} ({out.stat().st_size / 1e6:.2f} MB)\n")
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description="Train the click network.")
-    parser.add_argument("--batches", type=int, default=3800)
+    parser.add_argument("--batches", type=int, default=2600)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--out", type=Path, default=Path("backend/engines/lite/heads/clicks.onnx"))
     given = parser.parse_args()

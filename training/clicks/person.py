@@ -12,39 +12,34 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from training.clicks.network import MAPS, POINTS
-from training.clicks.samples import Mask, Sample
+from training.clicks.samples import SIDE, Mask
 
 Floats = NDArray[np.float32]
 
 DISC = 4
 """Radius of a click's disc in pixels of what the network sees."""
 _ON, _OFF, _SO_FAR, _BOX, _HAS_BOX = range(MAPS)
-_BOXED, _BOXED_TOGETHER, _CLICKED = 0.25, 0.5, 0.82
-"""Shares of samples that begin with a box, of those where several things are wanted, and of boxes without a click."""
+_BOXED, _CLICKED = 0.25, 0.82
+"""Shares of samples that begin with a box, and with a click."""
 
 
 class Person:
-    """The prompts of a batch of samples of one size."""
+    """The prompts of a batch of objects, `masks` bool (SIDE, SIDE) each."""
 
-    def __init__(self, samples: list[Sample], rng: np.random.Generator) -> None:
-        self._masks, self._rng = [s.mask for s in samples], rng
-        self._side = samples[0].mask.shape[0]
-        self._maps = np.zeros((len(samples), MAPS, self._side, self._side), np.float32)
-        self._points = np.zeros((2, len(samples), POINTS, 3), np.float32)
-        self._counts = np.zeros((2, len(samples)), np.int64)
-        for i, sample in enumerate(samples):
-            several = bool((sample.mask & ~sample.first).any())
-            boxed = rng.random() < (_BOXED_TOGETHER if several else _BOXED)
+    def __init__(self, masks: list[Mask], rng: np.random.Generator) -> None:
+        self._masks, self._rng = masks, rng
+        self._maps = np.zeros((len(masks), MAPS, SIDE, SIDE), np.float32)
+        self._points = np.zeros((2, len(masks), POINTS, 3), np.float32)
+        self._counts = np.zeros((2, len(masks)), np.int64)
+        for i, mask in enumerate(masks):
+            boxed = rng.random() < _BOXED
             if boxed:
-                self._draw_box(i, sample.mask)
+                self._draw_box(i, mask)
             if not boxed or rng.random() > _CLICKED:
-                self._click(i, ~sample.first & sample.mask, first=True)
-                if several and not boxed:
-                    # One click means one thing; that it is several, the second one says.
-                    self._click(i, sample.first)
+                self._click(i, np.zeros_like(mask), first=True)
 
     def look(self, shares: Floats) -> None:
-        """Take the network's answers (B, side, side) in [0, 1] as the masks so far, and click once more."""
+        """Take the network's answers (B, SIDE, SIDE) in [0, 1] as the masks so far, and click once more."""
         for i, share in enumerate(shares):
             answered = share > 0.5
             # The engine hands back masks; only its close look goes on from shares.
@@ -52,13 +47,13 @@ class Person:
             self._click(i, answered)
 
     def tensors(self) -> tuple[Tensor, Tensor, Tensor]:
-        """Maps (B, MAPS, side, side), points on and off the object (B, POINTS, 3)."""
+        """Maps (B, MAPS, SIDE, SIDE), points on and off the object (B, POINTS, 3)."""
         return torch.from_numpy(self._maps), torch.from_numpy(self._points[0]), torch.from_numpy(self._points[1])
 
     def _draw_box(self, i: int, mask: Mask) -> None:
         x, y, w, h = cv2.boundingRect(mask.view(np.uint8))
         off = self._rng.uniform(-0.06, 0.06, 4) * [w, h, w, h] if self._rng.random() < 0.7 else np.zeros(4)
-        x0, y0, x1, y1 = np.clip(np.array([x, y, x + w - 1, y + h - 1]) + off, 0, self._side - 1).astype(int)
+        x0, y0, x1, y1 = np.clip(np.array([x, y, x + w - 1, y + h - 1]) + off, 0, SIDE - 1).astype(int)
         self._maps[i, _BOX, y0 : y1 + 1, x0 : x1 + 1] = 1
         self._maps[i, _HAS_BOX] = 1
 
@@ -68,14 +63,14 @@ class Person:
         side = int(depths[1].max() > depths[0].max())
         depth = depths[side]
         count = self._counts[side, i]
-        if depth.max() < (0.5 if first else 1.5) or count >= POINTS:
+        if depth.max() < 1.5 or count >= POINTS:
             return
         if self._rng.random() < 0.5:
             place = int(depth.argmax())
         else:
             deep = np.flatnonzero(depth > (0.3 if first else 0.5) * depth.max())
             place = int(self._rng.choice(deep))
-        x, y = place % self._side, place // self._side
+        x, y = place % SIDE, place // SIDE
         self._points[side, i, count] = x + 0.5, y + 0.5, 1
         self._counts[side, i] += 1
         disc = np.ascontiguousarray(self._maps[i, side])

@@ -13,7 +13,9 @@ from backend.domain import Image
 Floats = NDArray[np.float32]
 
 RADIUS = 6
-"""Of the windows, in pixels of the picture."""
+"""Of the windows at most, in pixels of the picture."""
+_CELLS = 2.4
+"""How many cells off an outline may be. A window wider than a thing finds no edge between it and its surroundings."""
 SMOOTH = 1e-3
 FINE = 160
 """Longest side of what the filter is fitted to pixel by pixel; else it is to every second one (He and Sun 2015)."""
@@ -55,6 +57,11 @@ def _planes(picture: Image) -> list[Floats]:
     return [np.asarray(plane, np.float32) * np.float32(1 / 255) for plane in cv2.split(picture)]
 
 
+def reach(cell: float) -> int:
+    """How far off, in pixels, an outline may be that was found on cells of so many pixels each."""
+    return min(max(round(_CELLS * cell), 1), RADIUS)
+
+
 def work_size(height: int, width: int) -> tuple[int, int]:
     """The (height, width) at which the filter is fitted to a picture of that size."""
     longest = max(height, width)
@@ -62,18 +69,20 @@ def work_size(height: int, width: int) -> tuple[int, int]:
     return max(round(height * scale), 1), max(round(width * scale), 1)
 
 
-def refine(picture: Image, soft: Floats) -> Floats:
+def refine(picture: Image, soft: Floats, radius: int = RADIUS) -> Floats:
     """Fit a soft mask to the edges of the RGB picture (h, w, 3) it lies on: (h, w).
 
-    `soft` comes at `work_size(h, w)`.
+    Args:
+        soft: the mask at `work_size(h, w)`.
+        radius: how far, in pixels of the picture, its outline may be off. Things narrower than that are lost.
     """
     height, width = picture.shape[:2]
     guide = _planes(picture)
     if soft.shape == (height, width):
-        model = _fit(guide, soft, RADIUS)
+        model = _fit(guide, soft, radius)
     else:
         small = np.asarray(cv2.resize(picture, soft.shape[::-1], interpolation=cv2.INTER_AREA), np.uint8)
-        fitted = _fit(_planes(small), soft, RADIUS // 2)
+        fitted = _fit(_planes(small), soft, max(radius // 2, 1))
         model = tuple(
             np.asarray(cv2.resize(plane, (width, height), interpolation=cv2.INTER_LINEAR), np.float32)
             for plane in fitted
