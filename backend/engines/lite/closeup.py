@@ -141,10 +141,10 @@ class CloseUp:
             drop_strays(soft, 0.0, pressed)
         held = soft > 0.5
         score = float(sigmoid(evidence)[held].mean()) if held.any() else 0.0
-        rows, cols = guided.work_size(part.height, part.width)
+        rows, cols = guided.work_size(part.height, part.width, guided.WORK)
         fitted = np.asarray(cv2.resize(soft, (cols, rows), interpolation=cv2.INTER_LINEAR), np.float32)
         mask = np.zeros(self._picture.shape[:2], np.bool_)
-        mask[part.y0 : part.y1, part.x0 : part.x1] = guided.refine(inside, fitted) > 0.5
+        mask[part.y0 : part.y1, part.x0 : part.x1] = guided.refine(inside, fitted, guided.reach(1 / scale)) > 0.5
         return Found(mask & ~asked.forbidden, score)
 
     def _colours(self, lab: Floats, evidence: Floats) -> Floats:

@@ -62,10 +62,10 @@ def reach(cell: float) -> int:
     return min(max(round(_CELLS * cell), 1), RADIUS)
 
 
-def work_size(height: int, width: int) -> tuple[int, int]:
-    """The (height, width) at which the filter is fitted to a picture of that size."""
+def work_size(height: int, width: int, fine: int = FINE) -> tuple[int, int]:
+    """The (height, width) at which the filter is fitted to a picture of that size; up to `fine` that is its own."""
     longest = max(height, width)
-    scale = 1.0 if longest <= FINE else min(0.5, WORK / longest)
+    scale = 1.0 if longest <= fine else min(0.5, WORK / longest)
     return max(round(height * scale), 1), max(round(width * scale), 1)
 
 

@@ -13,6 +13,9 @@ from backend.domain import BoolMask
 Pixel = tuple[int, int]
 """Column and row in the frame."""
 
+_SUDDEN = 4
+"""Times its area that a click may add to a mask; of more, only what is near the click counts."""
+
 
 @dataclass(frozen=True, slots=True)
 class Clicks:
@@ -56,6 +59,15 @@ def obeyed(mask: BoolMask, newest: Sequence[tuple[Pixel, int]]) -> bool:
     return all(bool(mask[y, x]) == bool(label) for (x, y), label in newest)
 
 
+def _around(points: Sequence[Pixel], mask: BoolMask) -> BoolMask:
+    """What lies no farther from one of the points than the mask is long."""
+    _, _, width, height = cv2.boundingRect(mask.view(np.uint8))
+    near = np.zeros(mask.shape, np.uint8)
+    for point in points:
+        cv2.circle(near, point, max(width, height), 1, -1)
+    return near > 0
+
+
 def only_near(mask: BoolMask, start: BoolMask, newest: Sequence[tuple[Pixel, int]]) -> BoolMask:
     """The start, changed only where a new click asks for it.
 
@@ -66,7 +78,10 @@ def only_near(mask: BoolMask, start: BoolMask, newest: Sequence[tuple[Pixel, int
     on = [p for p, label in newest if label]
     off = [p for p, label in newest if not label]
     if on:
-        out |= rooted(mask & ~start, on)
+        added = rooted(mask & ~start, on)
+        if added.sum() > _SUDDEN * start.sum():
+            added &= _around(on, start)
+        out |= added
     if off:
         out &= ~rooted(start & ~mask, off)
     return out
