@@ -26,8 +26,12 @@ from backend.engines.prompter import Found
 
 Floats = NDArray[np.float32]
 
-WHOLE, CLOSE = 384, 384
-"""Longer side of the picture that the network sees of the frame, and of the part around the object."""
+WHOLE = 384
+"""Longer side of the picture that the network sees of the frame."""
+CLOSE = 320, 480
+"""Of the part around the object, at least and at most: tiny things, much enlarged, look like nothing known."""
+_FINER = 1.35
+"""How much it is enlarged between them."""
 _MARGIN = 1.4
 """Sides of that part over the object's."""
 _SMALLEST = 64
@@ -38,6 +42,8 @@ _CLOSE_ENOUGH = 0.6
 _WORK = 320
 """Longer side of the grid on which the outline is found."""
 _ENLARGED = 2.0
+_OFF = 2.4
+"""How many of that grid's cells the outline may be off."""
 _LIMIT = np.float32(4)
 _STRENGTH, _ROUNDS, _FLOOR = 0.3, 40, 0.03
 _COLOUR = np.float32(2.4)
@@ -93,7 +99,8 @@ class CloseUp:
         if part is None:
             return self._outline(self._frame, logits, asked)
         if self._near is None or self._near.part != part:
-            self._near = self._network.encode(self._picture, part, CLOSE)
+            side = round(min(max(_FINER * max(part.width, part.height), CLOSE[0]), CLOSE[1]))
+            self._near = self._network.encode(self._picture, part, side)
         share = _moved(sigmoid(logits), self._frame, part, self._near.size)
         close = self._network.answer(self._near, asked.clicks, asked.box, share)
         return self._outline(part, close, asked)
@@ -144,7 +151,9 @@ class CloseUp:
         rows, cols = guided.work_size(part.height, part.width, guided.WORK)
         fitted = np.asarray(cv2.resize(soft, (cols, rows), interpolation=cv2.INTER_LINEAR), np.float32)
         mask = np.zeros(self._picture.shape[:2], np.bool_)
-        mask[part.y0 : part.y1, part.x0 : part.x1] = guided.refine(inside, fitted, guided.reach(1 / scale)) > 0.5
+        # The outline is right to some of its cells: a wider window loses small things, and clicks on them.
+        radius = min(max(round(_OFF / scale), 1), guided.RADIUS)
+        mask[part.y0 : part.y1, part.x0 : part.x1] = guided.refine(inside, fitted, radius) > 0.5
         return Found(mask & ~asked.forbidden, score)
 
     def _colours(self, lab: Floats, evidence: Floats) -> Floats:

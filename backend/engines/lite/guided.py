@@ -14,8 +14,8 @@ Floats = NDArray[np.float32]
 
 RADIUS = 6
 """Of the windows at most, in pixels of the picture."""
-_CELLS = 2.4
-"""How many cells off an outline may be. A window wider than a thing finds no edge between it and its surroundings."""
+_DEPTH = 0.3
+"""Windows over the depth of the thing: one wider than it is finds no edge between it and its surroundings."""
 SMOOTH = 1e-3
 FINE = 160
 """Longest side of what the filter is fitted to pixel by pixel; else it is to every second one (He and Sun 2015)."""
@@ -57,9 +57,10 @@ def _planes(picture: Image) -> list[Floats]:
     return [np.asarray(plane, np.float32) * np.float32(1 / 255) for plane in cv2.split(picture)]
 
 
-def reach(cell: float) -> int:
-    """How far off, in pixels, an outline may be that was found on cells of so many pixels each."""
-    return min(max(round(_CELLS * cell), 1), RADIUS)
+def reach(soft: Floats, cell: float) -> int:
+    """The window for a soft mask (h, w) of cells of so many pixels each: its radius, in pixels."""
+    deepest = float(cv2.distanceTransform((soft > 0.5).astype(np.uint8), cv2.DIST_L2, 3).max(initial=0))
+    return min(max(round(_DEPTH * deepest * cell), 1), RADIUS)
 
 
 def work_size(height: int, width: int, fine: int = FINE) -> tuple[int, int]:
@@ -74,7 +75,7 @@ def refine(picture: Image, soft: Floats, radius: int = RADIUS) -> Floats:
 
     Args:
         soft: the mask at `work_size(h, w)`.
-        radius: how far, in pixels of the picture, its outline may be off. Things narrower than that are lost.
+        radius: how far, in pixels of the picture, its outline may be off; see `reach`.
     """
     height, width = picture.shape[:2]
     guide = _planes(picture)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import cv2
 import numpy as np
 from numpy.typing import NDArray
@@ -76,8 +74,3 @@ def _agreement(flow: Flow) -> Floats:
     error = squared_length(flow.back + returned)
     moved = squared_length(flow.back)
     return np.asarray(np.exp(-error / (_TOLERANCE**2 + np.float32(0.02) * moved)), np.float32)
-
-
-def total_bytes(scenes: Sequence[Scene | None]) -> int:
-    """What these frames hold."""
-    return sum(s.nbytes for s in scenes if s is not None)

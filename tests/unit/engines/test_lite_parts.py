@@ -11,8 +11,10 @@ import pytest
 
 from backend.engines.lite import LiteEngine
 from backend.engines.lite.backbone import SIZE, Backbone
+from backend.engines.lite.compose import paint
 from backend.engines.lite.geodesic import distances
 from backend.engines.lite.guided import refine, work_size
+from backend.engines.lite.rules import only_near
 from backend.engines.lite.solve import cut_out, drop_specks, edge_weights
 from backend.engines.lite.view import Crop, crop_of, cut, cut_mask
 from backend.engines.lite.weights import load_weights, read_legacy
@@ -84,6 +86,37 @@ def test_a_guided_mask_follows_the_picture(side: int) -> None:
     rough = np.zeros((rows, cols), np.float32)
     rough[rows // 4 + 2 : rows // 2 + 2, cols // 4 + 2 : -cols // 4 + 2] = 1
     assert iou(refine(picture, rough) > 0.5, truth) > 0.9
+
+
+def test_a_small_thing_keeps_its_shape_on_a_picture_that_hardly_shows_it() -> None:
+    rng = np.random.default_rng(0)
+    truth = np.zeros((120, 160), np.bool_)
+    truth[60:66, 70:84] = True
+    grey = 120 + rng.normal(0, 12, (120, 160, 1)) - 6 * truth[..., None]
+    picture = np.clip(grey, 0, 255).astype(np.uint8).repeat(3, -1)
+    crop = Crop(45, 31, 64)
+    painted = paint(picture, crop, cut_mask(truth, crop))
+    assert painted is not None
+    rows, cols, level = painted
+    out = np.zeros_like(truth)
+    out[rows, cols] = level > 0.5
+    assert iou(out, truth) > 0.9
+
+
+def test_a_click_that_would_add_many_times_the_mask_adds_what_is_near_it() -> None:
+    start, cut = np.zeros((2, 100, 200), np.bool_)
+    start[40:50, 40:60] = True
+    cut[:, 20:] = True
+    out = only_near(cut, start, [((62, 45), 1)])
+    assert out[45, 62]
+    assert out[start].all()
+    rows, cols = np.nonzero(out)
+    assert cols.max() <= 62 + 20
+    assert rows.min() >= 45 - 20
+    # Three times as much is what a click may well mean.
+    wanted = start.copy()
+    wanted[40:50, 60:120] = True
+    assert np.array_equal(only_near(wanted, start, [((62, 45), 1)]), wanted)
 
 
 @pytest.mark.parametrize("crop", [Crop(-30, -20, 100), Crop(10, 5, 64), Crop(-500, -500, 1300), Crop(150, 90, 80)])
