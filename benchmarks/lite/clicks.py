@@ -1,10 +1,10 @@
 """How good the embedded engine's masks are after so many clicks, and from a box.
 
-    python -m benchmarks.lite.clicks [davis | davis_train | clicks ...]
+    python -m benchmarks.lite.clicks [davis | davis_train | multi | clicks ...]
 
 Each click goes into the middle of the largest mistake, as a careful person's would; all go through
-the engine's public protocol. On the first frames of DAVIS sequences and on COCO photographs, from
-`SAM3_EVAL_DATA` as in `benchmarks.lite`.
+the engine's public protocol. On the first frames of DAVIS sequences, on the objects of surveillance
+clips' first frames (`multi`) and on COCO photographs, from `SAM3_EVAL_DATA` as in `benchmarks.lite`.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ import numpy as np
 from backend.domain import BoolMask, Box, Image, Points, Prompt, PromptRequest, Snapshot, Video
 from backend.engines.lite import LiteEngine
 from backend.masks import encode, mask_box
-from benchmarks.lite.data import data_folder, on_one_thread, read_mask, read_picture
+from benchmarks.lite.data import data_folder, on_one_thread, read_mask, read_picture, sequences
 from benchmarks.lite.measures import region
 
 ROUNDS = 8
@@ -51,9 +51,13 @@ def targets(name: str) -> Iterator[tuple[Image, BoolMask]]:
     folder = data_folder(name)
     if folder is None:
         return
-    if name == "clicks":
-        for mask in sorted((folder / "masks").iterdir()):
-            yield read_picture(folder / "images" / f"{mask.stem}.jpg"), read_mask(mask)
+    if name == "multi":
+        for clip in sequences(name):
+            for mask in clip.truth(0)[0].values():
+                yield clip.read(0), mask
+    elif name == "clicks":
+        for file in sorted((folder / "masks").iterdir()):
+            yield read_picture(folder / "images" / f"{file.stem}.jpg"), read_mask(file)
     else:
         for sequence in sorted(folder.iterdir()):
             first = sorted((sequence / "frames").iterdir())[0]
@@ -120,4 +124,4 @@ def main(names: list[str]) -> None:
 
 if __name__ == "__main__":
     on_one_thread()
-    main(sys.argv[1:] or ["davis", "davis_train", "clicks"])
+    main(sys.argv[1:] or ["davis", "davis_train", "multi", "clicks"])

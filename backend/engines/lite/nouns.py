@@ -51,7 +51,6 @@ NOUNS: Mapping[str, Noun] = {
     "oven": Noun((827,), 0.22, ("stove",)),
     "clock": Noun((409, 530, 892), 0.22),
     "remote": Noun((761,), 0.4, ("remote control",)),
-    "bench": Noun((703,), 0.5),
     "toilet": Noun((861,), 0.5),
     "tie": Noun((457, 906), 0.28, ("necktie", "bow tie")),
     "traffic light": Noun((920,), 0.35, ("traffic signal",)),
