@@ -20,7 +20,7 @@ from unittest import mock
 import numpy as np
 
 from backend.domain import Leg, Seed, Snapshot, Span
-from backend.engines.lite import LiteEngine, cues, match, tracker
+from backend.engines.lite import LiteEngine, cues, guided, match, parts, tracker
 from backend.masks import encode
 from benchmarks.lite.data import Sequence, on_one_thread, sequences
 from benchmarks.lite.following import by_lite, measure
@@ -54,10 +54,6 @@ def _uncut(logits: cues.Floats, *_: object) -> cues.Floats:
     return cues.sigmoid(logits)
 
 
-def _unguided(_: object, level: cues.Floats) -> cues.Floats:
-    return level
-
-
 PARTS: Mapping[str, Without] = {
     "nothing": lambda engine, stack: None,
     "the refiner": _unrefined,
@@ -71,6 +67,8 @@ PARTS: Mapping[str, Without] = {
     "the distance from its edge": _unweighted("distance"),
     "the cut along edges": _replaced(tracker, "cut_out", _uncut),
     "the dropping of specks": _replaced(tracker, "drop_specks", lambda soft: None),
+    "the dropping of parts that moved": _replaced(parts, "drop_strays", lambda soft, known: None),
+    "windows that go by depth": _replaced(guided, "window_of", lambda soft, cell: guided.RADIUS),
 }
 
 

@@ -241,7 +241,7 @@ class SeededCut:
         pad_x, pad_y = 8 * max(sx, 1), 8 * max(sy, 1)
         x0, x1 = max(int(x * sx - pad_x), 0), min(int((x + w) * sx + pad_x) + 1, width)
         y0, y1 = max(int(y * sy - pad_y), 0), min(int((y + h) * sy + pad_y) + 1, height)
-        rows, cols = guided.work_size(y1 - y0, x1 - x0)
+        rows, cols = guided.work_size(y1 - y0, x1 - x0, guided.WORK)
         matrix = np.array(
             [
                 [(x1 - x0) / cols / sx, 0, (x0 + (x1 - x0) / cols / 2) / sx - 0.5],

@@ -152,8 +152,7 @@ class CloseUp:
         fitted = np.asarray(cv2.resize(soft, (cols, rows), interpolation=cv2.INTER_LINEAR), np.float32)
         mask = np.zeros(self._picture.shape[:2], np.bool_)
         # The outline is right to some of its cells: a wider window loses small things, and clicks on them.
-        radius = min(max(round(_OFF / scale), 1), guided.RADIUS)
-        mask[part.y0 : part.y1, part.x0 : part.x1] = guided.refine(inside, fitted, radius) > 0.5
+        mask[part.y0 : part.y1, part.x0 : part.x1] = guided.refine(inside, fitted, guided.window(_OFF / scale)) > 0.5
         return Found(mask & ~asked.forbidden, score)
 
     def _colours(self, lab: Floats, evidence: Floats) -> Floats:

@@ -60,7 +60,11 @@ def paint(picture: Image, crop: Crop, soft: Floats) -> tuple[slice, slice, Float
     )
     flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
     level = cv2.warpAffine(soft, matrix, (cols, rows), flags=flags, borderValue=0)
-    return slice(y0, y1), slice(x0, x1), guided.refine(part, np.asarray(level, np.float32), guided.reach(soft, cell))
+    return (
+        slice(y0, y1),
+        slice(x0, x1),
+        guided.refine(part, np.asarray(level, np.float32), guided.window_of(soft, cell)),
+    )
 
 
 def compose(picture: Image, tracked: Mapping[int, tuple[Crop, Floats]], given: Mapping[int, BoolMask]) -> Painted:

@@ -40,6 +40,8 @@ class Weights:
 FUSION = Weights()
 LIMIT = 6.0
 """Fused logits end here."""
+_JUMP = 1.5
+"""Times its area by which an object hardly grows or shrinks from one frame to the next."""
 
 
 def logit(share: Floats, least: float = 0.02) -> Floats:
@@ -107,6 +109,12 @@ def moved_colours(scene: Scene, past: Past, view: View, roi: Roi) -> tuple[Float
     rows, cols = roi
     old = (cx.ravel() - cols.start, cy.ravel() - rows.start, past.lab.reshape(-1, 3), past.soft.ravel())
     return local_colour(old, view.lab[roi], (rows.stop - rows.start, cols.stop - cols.start))
+
+
+def jumped(carried: Floats, soft: Floats) -> bool:
+    """Whether a mask is suddenly another size than the one that the flow carried there."""
+    was, now = int((carried > 0.5).sum()), int((soft > 0.5).sum())
+    return max(was, now) > _JUMP * min(was, now)
 
 
 def signed_distance(carried: Floats, scale: float) -> Floats:

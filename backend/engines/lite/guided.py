@@ -17,15 +17,11 @@ RADIUS = 6
 _DEPTH = 0.3
 """Windows over the depth of the thing: one wider than it is finds no edge between it and its surroundings."""
 SMOOTH = 1e-3
+"""How much two colours in a window may differ, as a variance, and still count as one."""
 FINE = 160
 """Longest side of what the filter is fitted to pixel by pixel; else it is to every second one (He and Sun 2015)."""
 WORK = 640
 """Longest side at which the filter is fitted; beyond it only its result is enlarged."""
-
-
-def _mean(values: Floats, radius: int) -> Floats:
-    side = 2 * radius + 1
-    return np.asarray(cv2.blur(values, (side, side), borderType=cv2.BORDER_REFLECT), np.float32)
 
 
 def _fit(guide: Sequence[Floats], soft: Floats, radius: int) -> tuple[Floats, ...]:
@@ -35,8 +31,10 @@ def _fit(guide: Sequence[Floats], soft: Floats, radius: int) -> tuple[Floats, ..
     """
     r, g, b = guide
 
+    side = 2 * radius + 1
+
     def mean(values: Floats) -> Floats:
-        return _mean(values, radius)
+        return np.asarray(cv2.blur(values, (side, side), borderType=cv2.BORDER_REFLECT), np.float32)
 
     mr, mg, mb, target = mean(r), mean(g), mean(b), mean(soft)
     rr, rg, rb = mean(r * r) - mr * mr + SMOOTH, mean(r * g) - mr * mg, mean(r * b) - mr * mb
@@ -57,10 +55,15 @@ def _planes(picture: Image) -> list[Floats]:
     return [np.asarray(plane, np.float32) * np.float32(1 / 255) for plane in cv2.split(picture)]
 
 
-def reach(soft: Floats, cell: float) -> int:
-    """The window for a soft mask (h, w) of cells of so many pixels each: its radius, in pixels."""
+def window(off: float) -> int:
+    """The radius, in pixels, of the window for an outline that may be so many pixels off."""
+    return min(max(round(off), 1), RADIUS)
+
+
+def window_of(soft: Floats, cell: float) -> int:
+    """The same for a soft mask (h, w) of cells of so many pixels each, by how deep the thing is."""
     deepest = float(cv2.distanceTransform((soft > 0.5).astype(np.uint8), cv2.DIST_L2, 3).max(initial=0))
-    return min(max(round(_DEPTH * deepest * cell), 1), RADIUS)
+    return window(_DEPTH * deepest * cell)
 
 
 def work_size(height: int, width: int, fine: int = FINE) -> tuple[int, int]:
@@ -75,7 +78,7 @@ def refine(picture: Image, soft: Floats, radius: int = RADIUS) -> Floats:
 
     Args:
         soft: the mask at `work_size(h, w)`.
-        radius: how far, in pixels of the picture, its outline may be off; see `reach`.
+        radius: how far, in pixels of the picture, its outline may be off; see `window`.
     """
     height, width = picture.shape[:2]
     guide = _planes(picture)

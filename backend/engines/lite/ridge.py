@@ -18,7 +18,7 @@ CELLS = SIZE // 4
 _DECAY = np.float32(0.03)
 """Weight decay; the samples' weights sum to 1."""
 _EVERY = 5
-"""No divisor of a row's length: the cells taken lie askew."""
+"""Steps between the cells that are learnt from where nobody marked; no divisor of a row's length, or they line up."""
 LIMIT = 3.0
 
 
@@ -55,7 +55,7 @@ class Normal:
 
 
 def thinned(cells: Floats, cover: Floats) -> tuple[Floats, Floats]:
-    """Every fifth of `cells` and of `cover`, as `observe` takes them."""
+    """Some of `cells` and of `cover`, spread evenly over the view, as `observe` takes them."""
     return cells[::_EVERY], cover.ravel()[::_EVERY]
 
 

@@ -40,7 +40,7 @@ _FOUND_AREA, _FOUND_FIRM = 0.2, 0.93
 _NEARBY = 2
 """Steps for which a lost object is looked for around where it was; then all over the frame in every other one."""
 _LEARN = 0.1
-"""Share of its usual area below which nothing is learnt from a frame."""
+"""Share of its usual area below which nothing is learnt from a frame; nor is it from one on which it jumped."""
 _STRENGTH, _ROUNDS, _FLOOR = 0.35, 40, 0.08
 _AGAINST = -0.5
 """Likeness to the references below which the refiner adds nothing."""
@@ -236,8 +236,8 @@ class Track:
         assert self._colours is not None
         assert self._weights is not None
         place = self._place if self._missing else _place_in(view.crop, carried, self._place)
-        known = match.queries(view, place)
-        first, second = match.compare(known, self._references, self._memory, match.cells_of(roi))
+        cells, near = match.queries(view, place), match.cells_of(roi)
+        first, second = match.compare(cells, self._references, self._memory, near)
         linear = ridge.classify(view, self._weights)
         trust = cues.certainty(scene, past, view, where)
         sure = trust[roi]
@@ -276,7 +276,7 @@ class Track:
         self._missing = 0
         self._elsewhere = False
         self._place = _place_in(view.crop, soft, self._place)
-        if area <= _LEARN * self._usual:
+        if area <= _LEARN * self._usual or cues.jumped(evidence.carried, soft):
             return
         if self._age % _REMEMBER_EVERY == 0:
             cover = _shrink(soft, match.CELLS)
