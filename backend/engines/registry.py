@@ -148,9 +148,7 @@ def build(spec: EngineSpec, report: Callable[[str], None] = lambda stage: None) 
         EngineError: there is no engine of that name, or it can't be loaded.
     """
     if spec.name == "lite":
-        from backend.engines.lite.engine import LiteEngine
-
-        return LiteEngine(spec.cache_dir, spec.reason)
+        return _lite(spec)
     if spec.name == "fake":
         from backend.engines.fake import FakeEngine
 
@@ -160,3 +158,13 @@ def build(spec: EngineSpec, report: Callable[[str], None] = lambda stage: None) 
 
         return load(spec, report)
     raise EngineError(f"There is no engine called “{spec.name}”.", "unknown_engine")
+
+
+def _lite(spec: EngineSpec) -> Engine:
+    try:
+        from backend.engines.lite.engine import LiteEngine
+
+        return LiteEngine(spec.cache_dir, spec.reason)
+    except ModuleNotFoundError as error:
+        install = "pip install -c constraints.txt ."
+        raise EngineError(f"Lite needs the package {error.name} ({install}).", "engine_unavailable") from error

@@ -112,9 +112,9 @@ def moved_colours(scene: Scene, past: Past, view: View, roi: Roi) -> tuple[Float
 
 
 def jumped(carried: Floats, soft: Floats) -> bool:
-    """Whether a mask is suddenly another size than the one that the flow carried there."""
+    """Whether a mask is suddenly another size than the one that the flow carried there, if it carried any."""
     was, now = int((carried > 0.5).sum()), int((soft > 0.5).sum())
-    return max(was, now) > _JUMP * min(was, now)
+    return was > 0 and max(was, now) > _JUMP * min(was, now)
 
 
 def signed_distance(carried: Floats, scale: float) -> Floats:

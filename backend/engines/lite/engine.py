@@ -30,7 +30,8 @@ def _translated() -> Iterator[None]:
     """The one place where what onnxruntime, OpenCV or numpy raise becomes an `EngineError`."""
     try:
         yield
-    except ServiceError:
+    except (ServiceError, ModuleNotFoundError):
+        # A package that is missing is named by who builds the engine.
         raise
     except MemoryError as error:
         raise EngineError("The embedded engine ran out of memory. Try a smaller video.", "out_of_memory") from error

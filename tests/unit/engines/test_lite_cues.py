@@ -193,5 +193,5 @@ def test_a_mask_that_is_suddenly_another_size_jumped() -> None:
     assert not cues.jumped(soft, soft)
     assert cues.jumped(soft, half)
     assert cues.jumped(half, soft)
-    assert cues.jumped(nothing, soft), "found again: what was carried there is nothing"
-    assert not cues.jumped(nothing, nothing)
+    assert cues.jumped(soft, nothing)
+    assert not cues.jumped(nothing, soft), "found again after it was lost: from nowhere is no jump"

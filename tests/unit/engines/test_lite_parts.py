@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import pickle
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -150,3 +152,20 @@ def test_specks_go_and_what_was_clicked_stays():
     assert soft[10:40, 10:40].all()
     drop_specks(soft)
     assert not soft[5:8, 60:63].any()
+
+
+@pytest.mark.parametrize("package", ["onnxruntime", "onnx"])
+def test_without_a_package_it_says_what_to_install(package: str, tmp_path: Path) -> None:
+    program = f"""
+import sys
+from pathlib import Path
+sys.modules[{package!r}] = None
+from backend.engines.registry import EngineSpec, build
+from backend.errors import EngineError
+try:
+    build(EngineSpec("lite", Path({str(tmp_path)!r})))
+except EngineError as error:
+    print(error)
+"""
+    out = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert out.stdout.strip() == f"Lite needs the package {package} (pip install -c constraints.txt .)."
